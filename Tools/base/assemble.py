@@ -50,6 +50,21 @@ def overlay_files():
     return found
 
 
+def copy_tree(source, target):
+    """Make target a copy of a source tree, whole or not at all."""
+    if not source.is_dir():
+        raise BuildError(f"there is no {source}; run Tools/base/fetch.py first")
+    print(f"Copying the base to {target}", flush=True)
+    scratch = target.with_name(f".{target.name}-{os.getpid()}")
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(scratch)], check=True)
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 class Assembler:
     """Brings one BUILD/src up to date, remembering in a manifest what it wrote."""
 
@@ -93,16 +108,8 @@ class Assembler:
 
     def copy_base(self):
         """Start BUILD/src again as a copy of the pristine base."""
-        if not self.build.base.is_dir():
-            raise BuildError(f"there is no {self.build.base}; run Tools/base/fetch.py first")
-        print(f"Copying the base to {self.build.src}", flush=True)
         self.build.manifest.unlink(missing_ok=True)
-        shutil.rmtree(self.build.src, ignore_errors=True)
-        scratch = self.build.src.with_name(f".src-{os.getpid()}")
-        shutil.rmtree(scratch, ignore_errors=True)
-        subprocess.run(["cp", "-a", "--reflink=auto", str(self.build.base), str(scratch)],
-                       check=True)
-        scratch.rename(self.build.src)
+        copy_tree(self.build.base, self.build.src)
         self.written += 1
 
     def place_overlay(self, path):

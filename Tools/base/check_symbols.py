@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Check what the built libpython exports and what it needs.
+
+  - neither the interpreter nor a shared libpython needs libc++, libstdc++ or libunwind
+  - no C++ name is visible from outside: nothing exported starts with _Z, and our object
+    defines only Py... and _Py... globally
+  - CPython's own two checks pass: Tools/build/smelly.py (names of exported symbols) and
+    Tools/build/stable_abi.py (the stable ABI)
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from layout import BuildDir, BuildError, run_main
+
+FORBIDDEN_LIBRARIES = ("libc++", "libstdc++", "libunwind")
+OUR_OBJECT = "Python/pyshared.obj"
+
+
+def output(*command, **options):
+    run = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, **options)
+    return run.returncode, run.stdout
+
+
+def listing(*command):
+    status, text = output(*command)
+    if status:
+        raise BuildError(f"{' '.join(map(str, command))} failed:\n{text}")
+    return text
+
+
+def linked_files(build):
+    """Return the interpreter and, where there is one, the shared libpython."""
+    return [build.path / "python", *sorted(build.path.glob("libpython*.so.*"))]
+
+
+def check_needed(build):
+    """Yield the C++ libraries that the results need."""
+    for file in linked_files(build):
+        needed = [line.split("[")[1].rstrip("]") for line in
+                  listing("readelf", "-d", "-W", file).splitlines() if "(NEEDED)" in line]
+        print(f"{file.name} needs {' '.join(needed)}")
+        yield from (f"{file.name} needs {name}" for name in needed
+                    if name.startswith(FORBIDDEN_LIBRARIES))
+
+
+def global_symbols(file, *options):
+    """Return [(type, name)] of the symbols a file defines for others."""
+    lines = listing("nm", "--defined-only", "--extern-only", *options, file).splitlines()
+    return [tuple(line.split()[-2:]) for line in lines if len(line.split()) >= 3]
+
+
+def check_exports(build):
+    """Yield the C++ names that are visible from outside."""
+    files = [(file, ["--dynamic"]) for file in linked_files(build)]
+    files += [(file, []) for file in sorted(build.path.glob("libpython*.a"))]
+    for file, options in files:
+        yield from (f"{file.name} exports {name}" for _, name in global_symbols(file, *options)
+                    if name.startswith("_Z"))
+    ours = global_symbols(build.path / OUR_OBJECT)
+    print(f"{OUR_OBJECT} exports {len(ours)} names")
+    yield from (f"{OUR_OBJECT} exports {name}, which starts with neither Py nor _Py"
+                for _, name in ours if not name.startswith(("Py", "_Py")))
+
+
+def check_upstream(build, name, command, folder):
+    """Run one of CPython's checks; yield its output if it fails."""
+    environment = dict(os.environ, LD_LIBRARY_PATH=str(build.path))
+    status, text = output(build.path / "python", *command, cwd=folder, env=environment)
+    print(f"{name}: {'passed' if status == 0 else 'FAILED'}")
+    if status:
+        tail = "\n  ".join(text.splitlines()[-20:])
+        yield f"{name} failed:\n  {tail}"
+
+
+def check_smelly(build):
+    script = build.src / "Tools/build/smelly.py"
+    return check_upstream(build, "smelly.py", [script], build.path)
+
+
+def check_stable_abi(build):
+    """Run stable_abi.py in a folder laid out as it expects: like a build inside the sources."""
+    with tempfile.TemporaryDirectory() as scratch:
+        view = Path(scratch)
+        (view / "Include").symlink_to(build.src / "Include")
+        for file in [build.path / "pyconfig.h", *build.path.glob("libpython*")]:
+            (view / file.name).symlink_to(file)
+        script = build.src / "Tools/build/stable_abi.py"
+        yield from check_upstream(build, "stable_abi.py", [script, "--all"], view)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build-dir", required=True, help="a finished build directory")
+    build = BuildDir(parser.parse_args().build_dir)
+    if not (build.path / "python").exists():
+        raise BuildError(f"there is no {build.path / 'python'}; run `make` first")
+    problems = [*check_needed(build), *check_exports(build), *check_smelly(build),
+                *check_stable_abi(build)]
+    for problem in problems:
+        print(f"check_symbols.py: {problem}", file=sys.stderr)
+    print("Symbols: " + (f"{len(problems)} problems" if problems else "OK"))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    run_main(main)
