@@ -215,6 +215,8 @@ def unpack(archive, target):
 def bring(build, with_base):
     """Make build.base the unpacked pinned base; do nothing if it is already."""
     pin = read_pin()
+    if with_base and "://" not in with_base:
+        given_archive(with_base, pin, None)     # refused even where it would not be needed
     if (build.base.is_dir() and build.base_stamp.is_file()
             and build.base_stamp.read_text().strip() == pin["sha256"]):
         return
