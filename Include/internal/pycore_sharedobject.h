@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: PSF-2.0 */
+/* Every hook through which the patched base calls the sharing machinery.
+
+   The only header of ours that a patched upstream file includes.  Plain C.
+   Each hook checks what it needs, calls one C++ function and converts the
+   result; which patch calls it is said beside it.
+
+   hook                            called from                        for
+   ------------------------------  ---------------------------------  ------------------------
+   _PyShared_InterpreterInit       crossinterp.c  _PyXI_Init          make the owner record
+   _PyShared_RefuseEnd, MayEnd     _interpretersmodule.c, pystate.c   entries in flight
+   _PyShared_InterpreterEnding     pylifecycle.c                      refuse and drain entries
+   _PyShared_InterpreterRetire     pylifecycle.c                      kill the owned cells
+   _PyShared_InterpreterFini       crossinterp.c  _PyXI_Fini          forget exception classes
+   _PyShared_InterpreterClear      pystate.c  interpreter_clear       drop leaked proxies
+   _PyShared_InterpreterDelete     pystate.c                          part with the record
+   _PyShared_ThreadStateDeleted    pystate.c  tstate_delete_common    forget a thread state
+   _PyShared_ThreadExit            pystate.c                          delete this thread's own
+   _PyShared_SafePoint             ceval_gil.c  _Py_HandlePending     run releases
+   _PyShared_ReleasesPending       ceval_gil.c                        raise the eval breaker
+   _PyShared_StackLimits           ceval.c                            ask the OS once a thread
+   _PyShared_EnterSession, Exit    crossinterp.c                      Interpreter.exec and call
+   _PyShared_IsProxy, ...XIData    crossinterp*.c                     queues, calls, channels
+   _PyShared_Pickle*               crossinterp.c                      proxies inside pickles
+   _PyShared_AfterForkChild        posixmodule.c                      the child of a fork
+*/
+
+#ifndef Py_INTERNAL_SHAREDOBJECT_H
+#define Py_INTERNAL_SHAREDOBJECT_H
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef Py_BUILD_CORE
+#  error "this header requires Py_BUILD_CORE define"
+#endif
+
+#include "cpython/sharedobject.h"
+#include "pycore_crossinterp.h"   // _PyXIData_t
+
+/* What C code may see of an owner record (interp->xi.shared): its first
+   field, the head of the release queue. */
+struct _PyShared_Owner {
+    void *release_queue;
+};
+
+/* Life of an interpreter */
+
+/* Make the owner record of a new interpreter.
+   Tstate: attached to it.  Errors: -1, no exception. */
+extern int _PyShared_InterpreterInit(PyInterpreterState *interp);
+
+/* May the interpreter be ended now?
+   Tstate: attached, to any interpreter.
+   Errors: -1 with InterpreterError if threads are inside it, saying how many. */
+PyAPI_FUNC(int) _PyShared_RefuseEnd(PyInterpreterState *interp);
+
+/* The same as an answer: 1 or 0, no exception. */
+extern int _PyShared_MayEnd(PyInterpreterState *interp);
+
+/* Refuse new entries, wait for those in flight, delete our idle thread states.
+   Tstate: attached to the ending interpreter; detaches while it waits.
+   Python: releases may run. */
+extern void _PyShared_InterpreterEnding(PyThreadState *tstate);
+
+/* Kill the cells the interpreter owns and drop their objects.
+   Tstate: attached to the ending interpreter, its only thread state.
+   Python: destructors run. */
+extern void _PyShared_InterpreterRetire(PyThreadState *tstate);
+
+/* Drop the exception classes made for the interpreter.
+   Tstate: attached to the ending interpreter, before its last collection. */
+extern void _PyShared_InterpreterFini(PyInterpreterState *interp);
+
+/* Give up what leaked proxies of the interpreter still hold.
+   Tstate: attached to the ending interpreter, after its last collection. */
+extern void _PyShared_InterpreterClear(PyInterpreterState *interp);
+
+/* Forget the interpreter; with the main one, free all of our memory.
+   Tstate: none attached. */
+extern void _PyShared_InterpreterDelete(PyInterpreterState *interp);
+
+/* Threads */
+
+/* Tstate: any; `tstate` is about to be freed. */
+extern void _PyShared_ThreadStateDeleted(PyThreadState *tstate);
+
+/* Delete the thread states we made for the calling thread.
+   Tstate: none attached. */
+extern void _PyShared_ThreadExit(void);
+
+/* Run the releases that wait for this interpreter, and for idle owners of
+   what this interpreter dropped.
+   Tstate: attached.  Python: destructors run.  Errors: none. */
+extern void _PyShared_SafePoint(PyThreadState *tstate);
+
+static inline int
+_PyShared_ReleasesPending(PyInterpreterState *interp)
+{
+    struct _PyShared_Owner *owner = interp->xi.shared;
+    return owner != NULL && _Py_atomic_load_ptr_relaxed(&owner->release_queue) != NULL;
+}
+
+/* The limits of the calling thread's C stack; `ask` is called once a thread. */
+extern void _PyShared_StackLimits(void (*ask)(uintptr_t *, uintptr_t *, uintptr_t),
+                                  uintptr_t *base, uintptr_t *top, uintptr_t here);
+
+/* A switch of the calling thread to another interpreter, and the thread state
+   it came from: a link of the chain by which a nested entry finds it. */
+struct _PyShared_Switch {
+    struct _PyShared_Switch *outer;
+    PyThreadState *from;
+};
+
+/* Make a thread state for a session in `interp` and attach it.
+   Tstate: attached to `from`; on success to the result, else still to `from`.
+   Errors: NULL, no exception. */
+extern PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState *from,
+                                             struct _PyShared_Switch *link);
+extern void _PyShared_ExitSession(struct _PyShared_Switch *link);
+
+/* Crossing through the base's own queues, channels and calls */
+
+static inline int
+_PyShared_IsProxy(PyObject *obj)
+{
+    return Py_IS_TYPE(obj, &PySharedObjectProxy_Type);
+}
+
+/* What the registry of cross-interpreter data lacks: proxies, and types with
+   __share__.  Tstate: attached.  Errors: none. */
+extern _PyXIData_getdata_t _PyShared_LookupXIData(PyObject *obj);
+
+/* Can the data be freed in any interpreter? */
+extern int _PyShared_FreesAnywhere(_PyXIData_t *xidata);
+
+/* Proxies inside a pickle that crosses: `dumps(ctx, obj)` runs in a session
+   that keeps the cells of the proxies it meets alive until `*held` is freed.
+   Tstate: attached.  Errors: NULL with an exception set, nothing held. */
+typedef PyObject *(*_PyShared_dumps)(void *ctx, PyObject *obj);
+extern PyObject *_PyShared_PickleDumps(_PyShared_dumps dumps, void *ctx, PyObject *obj,
+                                       void **held);
+/* Free what is held, once.  Tstate: any. */
+extern void _PyShared_PickleRelease(void **held);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* !Py_INTERNAL_SHAREDOBJECT_H */

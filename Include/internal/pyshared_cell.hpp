@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: PSF-2.0
+// Shared cells and the pool they come from.
+//
+// A SharedCell is the runtime-wide record behind every proxy of one shared object.  It is a real
+// object header with an immortal reference count, so any interpreter may hold its address without
+// counting it; it is carved from slabs that are never unmapped while the runtime lives, and
+// recycled when nothing refers to it any more.
+//
+// One atomic word says everything another interpreter may ask of a cell:
+//
+//     63                24  23    22      21          0
+//     [ generation (40)  ][dead][queued][ handles (22) ]
+//
+// handles     what keeps the cell from being recycled: proxies, messages in flight.
+// queued      the cell is on its owner's release queue (at most once, by this bit).
+// dead        no new use: its scope was closed, it was revoked, or its owner is ending.
+// generation  odd while the cell is live, even while it is free; a token carries it.
+//
+// Invariants
+// * The step from one handle to none also sets `queued`, in one atomic operation, and only the
+//   thread that made it pushes the cell.  So a cell is never touched after its last handle is
+//   gone, except by its owner's drain.
+// * handles == 0 and queued: nobody can take a new handle except the owner itself, under its own
+//   lock (the object came up again before the drain), so the drain that sees handles == 0 there
+//   has the cell to itself.
+// * A cell whose generation would wrap is retired: it stays unused for good.
+//
+// The pool knows nothing of what Python does with a cell.
+
+#pragma once
+
+#include "Python.h"
+
+#include <atomic>
+#include <cstdint>
+
+namespace pyshared {
+
+struct Owner;
+class Scope;
+struct SharedCell;
+
+// Why a cell, or a proxy, can no longer be used.
+enum class Death : uint8_t { kNone, kScopeClosed, kReleased, kRevoked, kOwnerGone };
+
+// The packed word of a cell, taken apart.
+class CellWord final {
+public:
+    static constexpr int kGenerationShift = 24;
+    static constexpr uint64_t kHandle = 1;
+    static constexpr uint64_t kHandleMask = (uint64_t{1} << 22) - 1;
+    static constexpr uint64_t kQueued = uint64_t{1} << 22;
+    static constexpr uint64_t kDead = uint64_t{1} << 23;
+    static constexpr uint64_t kMaxGeneration = (uint64_t{1} << 40) - 1;
+    // Handles are refused from here on, so that threads which race can never reach the flags.
+    static constexpr uint64_t kHandleLimit = uint64_t{1} << 21;
+
+    constexpr explicit CellWord(uint64_t bits) : bits_(bits) {}
+
+    constexpr uint64_t bits() const { return bits_; }
+    constexpr uint64_t handles() const { return bits_ & kHandleMask; }
+    constexpr bool queued() const { return (bits_ & kQueued) != 0; }
+    constexpr bool dead() const { return (bits_ & kDead) != 0; }
+    constexpr uint64_t generation() const { return bits_ >> kGenerationShift; }
+    constexpr bool live() const { return (generation() & 1) != 0; }
+
+private:
+    uint64_t bits_;
+};
+
+struct SharedCell {
+    PyObject header;                // immortal; on free-threaded builds its mutex is `object`'s
+    std::atomic<uint64_t> word;     // see above
+    Owner *owner;                   // constant while the cell is live
+    PyObject *object;               // owner's lock; one reference; null once dead and drained
+    Scope *scope;                   // constant while the cell is live; one reference; or null
+    SharedCell *scope_previous;     // the scope's mutex
+    SharedCell *scope_next;         // the scope's mutex
+    SharedCell *next_queued;        // whoever has the cell: release queue, magazine or free list
+    union {
+        SharedCell *next_in_bucket; // owner's lock, while `object` is set: table of its cells
+        char *epitaph;              // once `buried`: its type's name; raw memory, or null
+    };
+    uint32_t index;                 // constant: where the pool keeps it
+    std::atomic<Death> death;       // set before `dead`
+    std::atomic<bool> buried;       // dead and drained: `object` is gone, `epitaph` may be read
+
+    CellWord load(std::memory_order order = std::memory_order_acquire) const
+    {
+        return CellWord(word.load(order));
+    }
+};
+
+// Taking and giving back handles.
+
+// Take one more handle on a cell that the caller knows to be held, or whose owner's lock it holds.
+// Returns false if there are absurdly many already.
+[[nodiscard]] inline bool take_handle(SharedCell &cell)
+{
+    CellWord old(cell.word.fetch_add(CellWord::kHandle, std::memory_order_relaxed));
+    if (old.handles() >= CellWord::kHandleLimit) [[unlikely]] {
+        cell.word.fetch_sub(CellWord::kHandle, std::memory_order_relaxed);
+        return false;
+    }
+    return true;
+}
+
+// Take a handle if the cell is live with that generation and held by someone.
+// Safe with any cell of the pool, from any thread, at any time.
+[[nodiscard]] inline bool try_take_handle(SharedCell &cell, uint64_t generation)
+{
+    CellWord old = cell.load();
+    for (;;) {
+        if (old.generation() != generation || !old.live() || old.handles() == 0
+            || old.handles() >= CellWord::kHandleLimit) {
+            return false;
+        }
+        uint64_t bits = old.bits();
+        if (cell.word.compare_exchange_weak(bits, bits + CellWord::kHandle,
+                                            std::memory_order_acquire)) {
+            return true;
+        }
+        old = CellWord(bits);
+    }
+}
+
+// Give a handle back.  True: it was the last, the cell is now marked queued, and the caller must
+// push it on its owner's release queue.
+[[nodiscard]] inline bool drop_handle_must_queue(SharedCell &cell)
+{
+    uint64_t bits = cell.word.load(std::memory_order_relaxed);
+    for (;;) {
+        CellWord old(bits);
+        bool queue = old.handles() == 1 && !old.queued();
+        uint64_t next = bits - CellWord::kHandle + (queue ? CellWord::kQueued : 0);
+        if (cell.word.compare_exchange_weak(bits, next, std::memory_order_acq_rel,
+                                            std::memory_order_relaxed)) {
+            return queue;
+        }
+    }
+}
+
+// Mark the cell dead.  True: it is now marked queued too, and the caller must push it.
+// The caller knows the cell to be live and that it cannot be recycled meanwhile.
+[[nodiscard]] inline bool kill_must_queue(SharedCell &cell, Death why)
+{
+    uint64_t bits = cell.word.load(std::memory_order_relaxed);
+    for (;;) {
+        CellWord old(bits);
+        if (old.dead()) {
+            return false;
+        }
+        cell.death.store(why, std::memory_order_relaxed);
+        if (cell.word.compare_exchange_weak(bits, bits | CellWord::kDead | CellWord::kQueued,
+                                            std::memory_order_acq_rel,
+                                            std::memory_order_relaxed)) {
+            return !old.queued();
+        }
+    }
+}
+
+// What a drain finds when it takes a cell off the release queue.
+enum class Drained : uint8_t {
+    kUnused,    // no handle is left: the cell is the drain's alone, still marked queued
+    kDead,      // dead with handles left; off the queue
+    kInUse,     // a handle was taken again meanwhile; off the queue
+};
+
+[[nodiscard]] inline Drained take_off_queue(SharedCell &cell)
+{
+    uint64_t bits = cell.word.load(std::memory_order_acquire);
+    for (;;) {
+        CellWord old(bits);
+        if (old.handles() == 0) {
+            return Drained::kUnused;
+        }
+        if (cell.word.compare_exchange_weak(bits, bits & ~CellWord::kQueued,
+                                            std::memory_order_acq_rel,
+                                            std::memory_order_acquire)) {
+            return old.dead() ? Drained::kDead : Drained::kInUse;
+        }
+    }
+}
+
+// A short list of free cells that one interpreter keeps for itself; its lock protects it.
+class Magazine final {
+public:
+    static constexpr uint32_t kCapacity = 64;
+
+    bool empty() const { return head_ == nullptr; }
+    uint32_t size() const { return size_; }
+    void push(SharedCell &cell);
+    SharedCell *pop();
+
+private:
+    SharedCell *head_ = nullptr;
+    uint32_t size_ = 0;
+};
+
+struct PoolStats {
+    uint64_t capacity;      // cells in all slabs
+    uint64_t live;          // cells in use now
+    uint64_t peak;          // the most there ever were
+    uint64_t recycled;      // how often a cell went back
+    uint64_t retired;       // cells whose generation ran out
+    uint64_t bytes;         // memory of all slabs
+};
+
+// The pool: slabs of cells for the whole runtime.
+class CellPool final {
+public:
+    static constexpr uint32_t kCellsPerSlab = 512;
+    static constexpr uint32_t kMaxSlabs = 16384;
+
+    // Take a free cell; it comes with one handle, an odd generation and nothing else set.
+    // Magazine: the caller's own, its lock held; refilled in batches from the pool.
+    // Errors: null if memory is out.
+    [[nodiscard]] SharedCell *allocate(Magazine &magazine);
+
+    // Give back a cell that nobody holds.  Magazine: the caller's own, or null for the pool's list.
+    void recycle(SharedCell &cell, Magazine *magazine);
+
+    // Give back all that the magazine keeps.
+    void flush(Magazine &magazine);
+
+    // The cell with that index, or null if there is none.  Any thread, at any time.
+    SharedCell *at(uint32_t index) const;
+
+    // The most cells that at() may answer for.
+    uint32_t limit() const;
+
+    PoolStats stats() const;
+
+    // Free every slab.  Nobody may hold a cell or call anything of the pool meanwhile.
+    void release_all();
+
+private:
+    struct Slab;
+
+    class Lock;
+
+    SharedCell *take_free_lock_held();
+    bool grow_lock_held();
+    void count_taken();
+
+    std::atomic<Slab *> slabs_[kMaxSlabs]{};   // written once each, under lock_
+    std::atomic<uint32_t> slab_count_{0};      // written under lock_
+    std::atomic_flag lock_{};                  // guards free_ and growth; never held for long
+    SharedCell *free_ = nullptr;               // lock_
+    std::atomic<uint64_t> live_{0};            // relaxed; statistics
+    std::atomic<uint64_t> peak_{0};
+    std::atomic<uint64_t> recycled_{0};
+    std::atomic<uint64_t> retired_{0};
+};
+
+// The runtime's one pool.
+CellPool &cell_pool();
+
+}  // namespace pyshared

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: PSF-2.0
+// Entering another interpreter, and the thread states that it takes.
+//
+// Invariants
+// * A thread attaches to another interpreter only inside that interpreter's gate, and leaves the
+//   gate only when it is attached to its own again (the base still writes to the thread state it
+//   left after the lock of the interpreter is gone).
+// * One interpreter's lock is held at any time, so lock order cannot deadlock.
+// * A thread that is already running in an interpreter further out comes back to that very thread
+//   state; otherwise to one it has used there before, kept per thread; a new one is made at most
+//   once per thread and interpreter, while detached.
+
+#pragma once
+
+#include "pyshared_owner.hpp"
+
+namespace pyshared {
+
+// Being inside an owner: entered by enter(), undone by leave() or the destructor.
+//
+//     InterpreterEntry entry;
+//     if (!entry.enter(*cell.owner)) { ...an exception is set in the caller... }
+//     ...attached to the owner...
+//     entry.leave();
+class [[nodiscard]] InterpreterEntry final {
+public:
+    InterpreterEntry() = default;
+    ~InterpreterEntry()
+    {
+        if (owner_ != nullptr) {
+            leave();
+        }
+    }
+    InterpreterEntry(const InterpreterEntry &) = delete;
+    InterpreterEntry &operator=(const InterpreterEntry &) = delete;
+
+    enum class Outcome : uint8_t { kEntered, kClosed, kNoMemory };
+
+    // Attach the owner's thread state to this thread.
+    // Tstate: attached to another interpreter; on kEntered to the owner, else still there.
+    // Python: destructors of the owner's waiting releases may run.
+    // Errors: none set; see the result.
+    [[nodiscard]] Outcome enter(Owner &owner);
+
+    // Come back to the caller.
+    void leave();
+
+    bool entered() const { return owner_ != nullptr; }
+
+private:
+    _PyShared_Switch link_{};
+    Owner *owner_ = nullptr;
+    PyThreadState *inside_ = nullptr;
+    PyObject *stashed_exception_ = nullptr;     // the owner's, of a suspended thread state
+};
+
+// Is this thread, further out, inside that interpreter?
+// Tstate: any.
+bool this_thread_is_inside(const PyInterpreterState *interp);
+
+// Drain the owner if nobody runs in it just now; a running one drains itself.
+// Tstate: attached to another interpreter.
+void drain_if_idle(Owner &owner);
+
+// Ask whatever thread runs in the owner to come to a safe point.
+// Tstate: any, inside the owner's gate.
+void request_safe_point(Owner &owner);
+
+// Delete the idle thread states that we made for an interpreter which nobody can enter any more.
+// Tstate: attached to the interpreter.
+void delete_own_thread_states(PyThreadState *tstate);
+
+}  // namespace pyshared

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: PSF-2.0
+// Exceptions that cross: packed in the owner, raised again in the caller.
+
+#pragma once
+
+#include "pyshared_parcel.hpp"
+
+namespace pyshared {
+
+// Append the exception, so that raise_packed() can raise it, or what stands for it, elsewhere.
+// Never fails as a whole: what cannot be packed is left out, down to a plain MemoryError.
+// Tstate: attached to the sender, no exception set.  Refs: borrowed.
+// Python: a class's __reduce_ex__ and the value's __str__ may run.
+void pack_exception(Parcel &parcel, PyObject *exception);
+
+// Raise what pack_exception() appended.
+// Tstate: attached to the receiver.  Python: a class's constructor may run.
+// Errors: an exception is set, always.
+void raise_packed(Parcel &parcel, const Owner &sender);
+
+}  // namespace pyshared

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: PSF-2.0
+// One use of a proxy: cross the arguments, enter the owner, do it, cross the result, come back.
+//
+//     on_object<PyObject_GetItem>(proxy, key)
+//
+// runs PyObject_GetItem(object, key) in the owner of the proxy's object and returns what it
+// returns, here.  Any function that takes the object first and then objects or plain C values
+// will do; null objects cross as null.  Results are objects (null with no exception set is an
+// answer too: an iterator's end), or C integers with -1 and an exception for an error.
+//
+// Every slot and special method of the proxy type is one such line.
+
+#pragma once
+
+#include "pyshared_entry.hpp"
+#include "pyshared_error.hpp"
+#include "pyshared_parcel.hpp"
+#include "pyshared_proxy.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
+#include <type_traits>
+
+namespace pyshared {
+
+// What an operation goes through, in this order: start, [pack arguments, enter, unpack them, run,
+// pack the result, leave, unpack it] or, in the owner itself, just run.
+class [[nodiscard]] Operation final {
+public:
+    // Tstate: attached to the caller.  Refs: borrowed.
+    explicit Operation(PyObject *proxy);
+    ~Operation();
+    Operation(const Operation &) = delete;
+    Operation &operator=(const Operation &) = delete;
+
+    // Errors: false with DeadProxyError, RecursionError or MemoryError set.
+    [[nodiscard]] bool start();
+
+    // Is the caller the owner?
+    bool is_local() const { return local_; }
+
+    // The object; borrowed.  Locally after start(), else after enter().
+    PyObject *object() const { return object_; }
+
+    // Arguments go here, while attached to the caller, and come from here in the owner.
+    Parcel &arguments() { return arguments_; }
+
+    // Errors: false with an exception set in the caller.
+    [[nodiscard]] bool enter();
+
+    // While attached to the owner: pack the result, consuming the reference (null: an exception is
+    // set, or this is the answer), or whatever exception is set.
+    void pack_result(PyObject *result);
+    void pack_error();
+
+    // Come back to the caller.
+    void leave();
+
+    // In the caller, after leave(): the result, or null with an exception set or not.
+    PyObject *unpack_result();
+    // The same for an operation that returned a C integer: false with the exception set.
+    [[nodiscard]] bool check_error();
+
+private:
+    enum class Result : uint8_t { kNothing, kValue, kError };
+
+    bool take_object();
+    void return_what_is_kept();
+    Owner &owner() const { return in_use_ ? *proxy_.cell->owner : here_; }
+    Scope *scope() const { return in_use_ ? scope_of(proxy_) : nullptr; }
+
+    // In this order: what follows may look at the cell only once the proxy is in use.
+    ProxyObject &proxy_;
+    Owner &here_;
+    const bool in_use_;
+    const bool local_;
+    bool guards_recursion_ = false;
+    Result result_kind_ = Result::kNothing;
+    PyObject *object_ = nullptr;    // one reference, the owner's
+    Parcel arguments_;
+    Parcel result_;
+    InterpreterEntry entry_;
+};
+
+// Another cell of the proxy's object, in `scope` (null: none).
+// Tstate: attached; enters the owner.  Refs: the caller gets one handle.
+// Errors: null with an exception set.
+[[nodiscard]] SharedCell *cell_in_scope(PyObject *proxy, Scope *scope);
+
+// How one parameter travels.
+template <class T> struct Argument {
+    // A plain C value is the same everywhere.
+    static bool pack(Parcel &, T) { return true; }
+    T value;
+    bool unwrap(T original)
+    {
+        value = original;
+        return true;
+    }
+    bool unpack(Parcel &, T original) { return unwrap(original); }
+    T get() const { return value; }
+};
+
+template <> struct Argument<PyObject *> {
+    static bool pack(Parcel &parcel, PyObject *original)
+    {
+        return (original == nullptr ? parcel.pack_absent() : parcel.pack(original)) == 0;
+    }
+    Ref value;
+    bool unwrap(PyObject *original)
+    {
+        if (original == nullptr) {
+            return true;
+        }
+        value = Ref::steal(unwrap_home(original));
+        return static_cast<bool>(value);
+    }
+    bool unpack(Parcel &parcel, PyObject *)
+    {
+        PyObject *received;
+        if (parcel.unpack(&received) < 0) {
+            return false;
+        }
+        value = Ref::steal(received);
+        return true;
+    }
+    PyObject *get() const { return value.get(); }
+};
+
+template <auto Function> struct OnObject;
+
+template <class R, class... A, R (*Function)(PyObject *, A...)> struct OnObject<Function> {
+    static constexpr bool kReturnsObject = std::is_same_v<R, PyObject *>;
+
+    static R failure()
+    {
+        if constexpr (kReturnsObject) {
+            return nullptr;
+        }
+        else {
+            return static_cast<R>(-1);
+        }
+    }
+
+    static R run(PyObject *proxy, A... arguments)
+    {
+        Operation operation(proxy);
+        if (!operation.start()) {
+            return failure();
+        }
+        return operation.is_local() ? run_here(operation, arguments...)
+                                    : run_there(operation, arguments...);
+    }
+
+private:
+    static R run_here(Operation &operation, A... arguments)
+    {
+        std::tuple<Argument<A>...> here;
+        return std::apply([&](auto &...argument) {
+            return (argument.unwrap(arguments) && ...)
+                       ? Function(operation.object(), argument.get()...)
+                       : failure();
+        }, here);
+    }
+
+    static R run_there(Operation &operation, A... arguments)
+    {
+        if (!(Argument<A>::pack(operation.arguments(), arguments) && ...)
+            || !operation.enter()) {
+            return failure();
+        }
+        R result = attached(operation, arguments...);
+        operation.leave();
+        if constexpr (kReturnsObject) {
+            return operation.unpack_result();
+        }
+        else {
+            return operation.check_error() ? result : failure();
+        }
+    }
+
+    // In the owner.
+    static R attached(Operation &operation, A... arguments)
+    {
+        std::tuple<Argument<A>...> there;
+        return std::apply([&](auto &...argument) {
+            if (!(argument.unpack(operation.arguments(), arguments) && ...)) {
+                operation.pack_error();
+                return failure();
+            }
+            R result = Function(operation.object(), argument.get()...);
+            if constexpr (kReturnsObject) {
+                operation.pack_result(result);
+                return failure();
+            }
+            else {
+                if (result == failure() && PyErr_Occurred()) {
+                    operation.pack_error();
+                }
+                return result;
+            }
+        }, there);
+    }
+};
+
+template <auto Function> inline constexpr auto on_object = &OnObject<Function>::run;
+
+}  // namespace pyshared

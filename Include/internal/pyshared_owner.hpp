@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: PSF-2.0
+// Owner records: what the runtime knows of each interpreter that shares.
+//
+// A record outlives its interpreter: it is freed when the interpreter is gone and no cell refers
+// to it any more.  Three parts, by who may touch them:
+//
+// the gate        any thread.  One word counts the threads inside (or about to be) and says
+//                 whether the interpreter is ending.  Entering adds one and looks at the flag in
+//                 the same operation, so either the entrant sees `closing` and backs out, or the
+//                 closer sees the entrant and waits: nobody attaches to a dying interpreter.
+// the queue       any thread pushes, the owner drains.  The link is in the cell, so a push can
+//                 neither fail nor allocate; it takes no lock and runs no code.
+// the local part  the owner's own lock: its GIL, or `local_mutex` on free-threaded builds.
+
+#pragma once
+
+#include "pyshared_cell.hpp"
+#include "pyshared_table.hpp"
+
+#include <atomic>
+#include <cstdint>
+
+namespace pyshared {
+
+struct ProxyObject;
+
+struct CellTableTraits {
+    using Node = SharedCell;
+    static size_t hash(const PyObject *object, const Scope *scope)
+    {
+        return hash_pointer(object) ^ (hash_pointer(scope) >> 7);
+    }
+    static size_t hash(const SharedCell &cell) { return hash(cell.object, cell.scope); }
+    static SharedCell *&next(SharedCell &cell) { return cell.next_in_bucket; }
+};
+
+struct ProxyTableTraits {
+    using Node = ProxyObject;
+    static size_t hash(const SharedCell *cell) { return hash_pointer(cell); }
+    static size_t hash(const ProxyObject &proxy);
+    static ProxyObject *&next(ProxyObject &proxy);
+};
+
+// Owners whose objects this interpreter dropped last; it looks whether they are idle at its next
+// safe point.  Each slot holds a reference to the record.
+struct DropTargets {
+    static constexpr int kCapacity = 8;
+    Owner *owners[kCapacity] = {};
+    int count = 0;
+};
+
+// A scope opened by entering an armed proxy.  Rare and short-lived, so not in every proxy.
+struct OpenWith {
+    ProxyObject *proxy;
+    Scope *scope;           // one reference
+    int entered_again;      // the object's own __enter__ calls since
+    OpenWith *next;
+};
+
+struct Owner {
+    // Read by C code as _PyShared_Owner::release_queue: first.
+    std::atomic<SharedCell *> release_queue{nullptr};
+
+    std::atomic<uint64_t> gate{0};
+    std::atomic<int64_t> references{1};     // the interpreter's, plus one for each live cell
+    std::atomic<int64_t> exports{0};        // buffers of its objects that others hold
+
+    PyInterpreterState *interp = nullptr;   // valid while inside the gate, or attached to it
+    int64_t interp_id = -1;                 // constant
+    uint64_t serial = 0;                    // constant; never used twice in a process
+    Owner *next = nullptr;                  // the registry's lock
+
+    // The local part.
+    PyMutex local_mutex{};                  // free-threaded builds only; leaf, held briefly
+    bool retired = false;                   // no new cells
+    Magazine magazine;
+    IntrusiveTable<CellTableTraits> cells;      // every cell it owns that has its object
+    IntrusiveTable<ProxyTableTraits> proxies;   // the one proxy of each cell known here
+    DropTargets dropped;
+    OpenWith *open_withs = nullptr;
+    ProxyObject *immortal_proxies = nullptr;    // freed when the interpreter is cleared
+    PyObject *dead_proxy_error = nullptr;       // classes, made when first wanted
+    PyObject *remote_error = nullptr;
+    PyObject *remote_traceback = nullptr;
+    PyObject *share_name = nullptr;             // "__share__", interned
+};
+
+// The end of a queue that takes no more: whoever drops a last handle then recycles the cell itself.
+inline SharedCell *closed_queue()
+{
+    return reinterpret_cast<SharedCell *>(uintptr_t{1});
+}
+
+inline Owner *owner_of(const PyInterpreterState *interp)
+{
+    return reinterpret_cast<Owner *>(interp->xi.shared);
+}
+
+inline Owner *owner_of(const PyThreadState *tstate)
+{
+    return owner_of(tstate->interp);
+}
+
+// Holds the lock of an owner's local part.
+// With the GIL there is nothing to do: attached to the owner is enough.
+class [[nodiscard]] LocalLock final {
+public:
+    explicit LocalLock(Owner &owner) : owner_(owner)
+    {
+        if constexpr (kFreeThreaded) {
+            PyMutex_LockFlags(&owner_.local_mutex, _Py_LOCK_DONT_DETACH);
+        }
+    }
+    ~LocalLock()
+    {
+        if constexpr (kFreeThreaded) {
+            PyMutex_Unlock(&owner_.local_mutex);
+        }
+    }
+    LocalLock(const LocalLock &) = delete;
+    LocalLock &operator=(const LocalLock &) = delete;
+
+private:
+    Owner &owner_;
+};
+
+// The gate
+
+inline constexpr uint64_t kGateClosing = 1;
+inline constexpr uint64_t kGateEntry = 2;
+
+// Step inside the owner's gate; false if it is closing or gone.
+// Tstate: any.  Locks: none.
+[[nodiscard]] bool enter_gate(Owner &owner);
+
+// Step out again, waking a closer that waits.
+// Tstate: any.  Locks: none.
+void leave_gate(Owner &owner);
+
+// How many are inside.
+inline uint64_t entries_in_flight(const Owner &owner)
+{
+    return owner.gate.load(std::memory_order_acquire) / kGateEntry;
+}
+
+// References to the record
+
+inline void retain(Owner &owner)
+{
+    owner.references.fetch_add(1, std::memory_order_relaxed);
+}
+void release(Owner &owner);
+
+// Cells of an owner
+
+// The cell of `object` in `scope` (null: none), made if there is none.
+// Tstate: attached to the owner.
+// Refs:   object borrowed; the caller gets one handle.
+// Errors: null with MemoryError, DeadProxyError (the scope is closed) or InterpreterError.
+[[nodiscard]] SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope);
+
+// Give back one handle; the last one sends the cell to its owner.
+// Tstate: any; with one attached, its next safe point looks after an idle owner.
+// Locks:  none but, for a moment, the GIL's own mutex.  Python: none.
+void drop_handle(SharedCell &cell);
+
+// Kill a cell that the caller keeps from being recycled.  The object is dropped by a drain.
+// Tstate: any.
+void kill(SharedCell &cell, Death why);
+
+// Kill every cell of an object of this interpreter, and drop what they hold.
+// Tstate: attached to the owner.  Python: destructors run.
+void revoke_object(Owner &here, const SharedCell &cell);
+
+// Run the releases that wait: drop objects, recycle cells.
+// Tstate: attached to the owner.
+// Python: destructors run; an exception that is set is kept.
+// Errors: none.
+void drain(Owner &owner);
+
+inline void drain_if_pending(Owner &owner)
+{
+    if (owner.release_queue.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
+        drain(owner);
+    }
+}
+
+// What a dead cell or proxy is called in messages: a new string, or null with an exception set.
+// Tstate: attached, to any interpreter; the caller holds a handle.
+[[nodiscard]] PyObject *describe_dead(const SharedCell &cell);
+
+// Set DeadProxyError for the cell.
+void raise_dead(const SharedCell &cell);
+
+// The exception classes of the current interpreter, or null with an exception set.
+// Refs: borrowed.
+[[nodiscard]] PyObject *dead_proxy_error(Owner &here);
+[[nodiscard]] PyObject *remote_error(Owner &here);
+[[nodiscard]] PyObject *remote_traceback(Owner &here);
+
+// "__share__", interned; null with an exception set.  Refs: borrowed.
+[[nodiscard]] PyObject *share_name(Owner &here);
+
+// Run `visit` on every record that there is, the registry locked.
+void for_each_owner(void (*visit)(Owner &, void *), void *context);
+
+}  // namespace pyshared

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: PSF-2.0
+// Proxies: what Python code holds of a cell.
+//
+// A proxy is an ordinary counted object of the interpreter that uses it and holds one handle on
+// its cell.  Each interpreter knows at most one proxy of a cell by its table, so that what arrives
+// twice is the same proxy; an armed proxy may stand beside it.
+
+#pragma once
+
+#include "pyshared_owner.hpp"
+
+#include <atomic>
+#include <cstdint>
+
+namespace pyshared {
+
+// How many operations of a proxy are running, and whether it was released: the last one out then
+// gives up the handle.  Counted under the interpreter's lock, atomically on free-threaded builds.
+class UseCount final {
+public:
+    // Returns false if the proxy was released.
+    bool enter()
+    {
+        if constexpr (kFreeThreaded) {
+            if ((bits_.fetch_add(kUse, std::memory_order_acquire) & kReleased) != 0) {
+                return false;
+            }
+            return true;
+        }
+        uint32_t bits = bits_.load(std::memory_order_relaxed);
+        bits_.store(bits + kUse, std::memory_order_relaxed);
+        return (bits & kReleased) == 0;
+    }
+    // Undoes enter().  Returns true if the handle must be given up now.
+    bool leave()
+    {
+        if constexpr (kFreeThreaded) {
+            return bits_.fetch_sub(kUse, std::memory_order_acq_rel) == (kUse | kReleased);
+        }
+        uint32_t bits = bits_.load(std::memory_order_relaxed) - kUse;
+        bits_.store(bits, std::memory_order_relaxed);
+        return bits == kReleased;
+    }
+    // Returns true if the handle must be given up now.
+    bool set_released()
+    {
+        uint32_t old = bits_.fetch_or(kReleased, std::memory_order_acq_rel);
+        return old == 0;
+    }
+    bool released() const { return (bits_.load(std::memory_order_relaxed) & kReleased) != 0; }
+
+private:
+    static constexpr uint32_t kReleased = 1;
+    static constexpr uint32_t kUse = 2;
+
+    std::atomic<uint32_t> bits_{0};
+};
+
+struct ProxyObject {
+    PyObject_HEAD
+    SharedCell *cell;               // one handle, until released and out of use
+    vectorcallfunc vectorcall;
+    PyObject *weakrefs;
+    ProxyObject *next_in_bucket;    // local lock: the table, or the list of immortal proxies
+    UseCount uses;
+    bool armed;                     // fresh from share(): entering it opens a scope
+    bool in_table;                  // local lock
+    bool has_scope;                 // entered while armed: see open_with()
+};
+
+inline ProxyObject *as_proxy(PyObject *object)
+{
+    assert(PySharedObjectProxy_Check(object));
+    return reinterpret_cast<ProxyObject *>(object);
+}
+
+inline size_t ProxyTableTraits::hash(const ProxyObject &proxy)
+{
+    return hash(proxy.cell);
+}
+
+inline ProxyObject *&ProxyTableTraits::next(ProxyObject &proxy)
+{
+    return proxy.next_in_bucket;
+}
+
+// The interpreter's proxy of a cell.
+// Tstate: attached to `here`.  Refs: result new; takes over the handle, also on error.
+// Errors: null with MemoryError.
+[[nodiscard]] PyObject *proxy_for(Owner &here, SharedCell &cell);
+
+// A proxy of `object` in `scope`, for its owner: armed and maybe beside the one in the table, or
+// not armed.  The same for a cell of any owner, whose handle is taken over.
+// Tstate: attached to the owner.  Refs: object borrowed, result new.
+enum class Arming : uint8_t { kPlain, kArmed };
+[[nodiscard]] PyObject *wrap(PyObject *object, Scope *scope, Arming arming);
+[[nodiscard]] PyObject *wrap_cell(Owner &here, SharedCell &cell, Arming arming);
+
+// A proxy of `object`, or of a proxy's object, in `scope`, in whatever interpreter this is.
+// Tstate: attached; may enter the object's owner.  Refs: borrowed, result new.
+[[nodiscard]] PyObject *wrap_in_scope(PyObject *object, Scope *scope, Arming arming);
+
+// The object itself where a proxy's object belongs to this interpreter; anything else as it is.
+// Tstate: attached.  Refs: borrowed, result new.
+[[nodiscard]] PyObject *unwrap_home(PyObject *value);
+
+// Set DeadProxyError for a proxy that was released in this interpreter.
+void raise_released(const ProxyObject &proxy);
+
+// Is the proxy usable, as far as can be told without entering the owner?
+bool is_alive(const ProxyObject &proxy);
+
+// Give up the proxy's hold (API.md, release()).
+// Tstate: attached to the proxy's interpreter.
+void release_proxy(ProxyObject &proxy);
+
+// Make the proxy immortal, until its interpreter is cleared.
+void make_immortal(ProxyObject &proxy);
+
+// Give up what the proxies that still exist hold; free the immortal ones.
+// Tstate: attached to the ending interpreter, after its last collection.
+void abandon_proxies(Owner &here);
+
+// The scope of what comes out of the proxy; borrowed, null for none.
+// Tstate: attached; the proxy is in use.
+inline Scope *scope_of(const ProxyObject &proxy)
+{
+    return proxy.cell->scope;
+}
+
+}  // namespace pyshared

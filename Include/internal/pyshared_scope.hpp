@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: PSF-2.0
+// Scopes: which cells die together.
+//
+// A scope lists the cells of everything that was shared in it or came out of it.  A cell joins
+// when it is made and leaves when it is drained, so a scope that is open for days stays small.
+//
+// Locks: `mutex_` guards the state and the list; a leaf, below an owner's local lock.
+
+#pragma once
+
+#include "pyshared_guards.hpp"
+#include "pyshared_owner.hpp"
+
+#include <atomic>
+#include <cstdint>
+
+namespace pyshared {
+
+class Scope final {
+public:
+    // A new open scope with one reference, or null with MemoryError.
+    // Tstate: attached.
+    [[nodiscard]] static Scope *create();
+
+    Scope *retain()
+    {
+        references_.fetch_add(1, std::memory_order_relaxed);
+        return this;
+    }
+    // Tstate: any.
+    void release();
+
+    bool is_open() const { return open_.load(std::memory_order_acquire); }
+
+    // Make a live cell a member.  Returns false if the scope is closed.
+    // Tstate: attached to the cell's owner.  Refs: the cell gets a reference to the scope.
+    [[nodiscard]] bool add(SharedCell &cell);
+
+    // Take the cell off the list, if it is there; it keeps its reference until it is recycled.
+    // Tstate: attached to the cell's owner.
+    static void unlink(SharedCell &cell);
+
+    // Kill every member and drop their objects, in every interpreter, before returning; calls
+    // that run keep what they use and finish.  Idempotent.
+    // Tstate: attached.  Locks: none.
+    // Python: destructors run, in their owners.
+    void close();
+
+private:
+    Scope() = default;
+
+    std::atomic<int64_t> references_{1};
+    std::atomic<bool> open_{true};      // written under mutex_
+    PyMutex mutex_{};
+    SharedCell *members_ = nullptr;     // mutex_
+};
+
+}  // namespace pyshared

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: PSF-2.0
+// A hash table whose nodes link themselves, so that inserting can neither fail nor allocate.
+//
+// Traits name the node type and say how to hash a node and where its link is.  The table starts
+// with one bucket of its own and doubles when it is full; if memory for that is out, it goes on
+// with longer chains.  Locking is the user's.
+
+#pragma once
+
+#include "pyshared_python.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace pyshared {
+
+inline size_t hash_pointer(const void *pointer)
+{
+    auto bits = reinterpret_cast<uintptr_t>(pointer);
+    bits ^= bits >> 15;
+    bits *= 0x9E3779B97F4A7C15u;
+    return bits ^ (bits >> 32);
+}
+
+template <class Traits> class IntrusiveTable final {
+public:
+    using Node = typename Traits::Node;
+
+    IntrusiveTable() = default;
+    ~IntrusiveTable() { free_buckets(); }
+    IntrusiveTable(const IntrusiveTable &) = delete;
+    IntrusiveTable &operator=(const IntrusiveTable &) = delete;
+
+    size_t size() const { return size_; }
+
+    template <class Matches> Node *find(size_t hash, Matches matches) const
+    {
+        Node *node = buckets_[hash & mask_];
+        while (node != nullptr && !matches(*node)) {
+            node = Traits::next(*node);
+        }
+        return node;
+    }
+
+    void insert(Node &node)
+    {
+        if (size_ > mask_) {
+            grow();
+        }
+        link(node);
+        ++size_;
+    }
+
+    // Returns false if the node is not in the table.
+    bool remove(Node &node)
+    {
+        Node **link = &buckets_[Traits::hash(node) & mask_];
+        while (*link != nullptr && *link != &node) {
+            link = &Traits::next(**link);
+        }
+        if (*link == nullptr) {
+            return false;
+        }
+        *link = std::exchange(Traits::next(node), nullptr);
+        --size_;
+        return true;
+    }
+
+    // Call visit(node) for each node; it may not change the table.
+    template <class Visit> void for_each(Visit visit) const
+    {
+        for (size_t i = 0; i <= mask_; ++i) {
+            for (Node *node = buckets_[i]; node != nullptr;) {
+                Node *next = Traits::next(*node);
+                visit(*node);
+                node = next;
+            }
+        }
+    }
+
+private:
+    void link(Node &node)
+    {
+        Node *&head = buckets_[Traits::hash(node) & mask_];
+        Traits::next(node) = head;
+        head = &node;
+    }
+
+    void grow()
+    {
+        size_t count = (mask_ + 1) * 2;
+        auto **fresh = static_cast<Node **>(PyMem_RawCalloc(count < 64 ? 64 : count,
+                                                            sizeof(Node *)));
+        if (fresh == nullptr) {
+            return;
+        }
+        Node **old = std::exchange(buckets_, fresh);
+        size_t old_mask = std::exchange(mask_, (count < 64 ? 64 : count) - 1);
+        for (size_t i = 0; i <= old_mask; ++i) {
+            for (Node *node = old[i]; node != nullptr;) {
+                Node *next = Traits::next(*node);
+                link(*node);
+                node = next;
+            }
+        }
+        if (old != &single_) {
+            PyMem_RawFree(old);
+        }
+    }
+
+    void free_buckets()
+    {
+        if (buckets_ != &single_) {
+            PyMem_RawFree(buckets_);
+        }
+    }
+
+    Node *single_ = nullptr;
+    Node **buckets_ = &single_;
+    size_t mask_ = 0;
+    size_t size_ = 0;
+};
+
+}  // namespace pyshared

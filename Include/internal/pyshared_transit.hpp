@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: PSF-2.0
+// Proxies that travel by other means than a parcel: tokens, pickles, the base's own queues.
+
+#pragma once
+
+#include "pyshared_owner.hpp"
+
+namespace pyshared {
+
+// Tokens: the cell's index and generation.  They hold no handle.
+
+inline constexpr size_t kTokenSize = 16;
+
+// Tstate: attached.  Refs: result new.  The caller keeps the cell from being recycled.
+[[nodiscard]] PyObject *make_token(const SharedCell &cell);
+
+// The cell, with a handle; or null with DeadProxyError, TypeError or ValueError set.
+// Tstate: attached.
+[[nodiscard]] SharedCell *resolve_token(PyObject *bytes);
+
+// Is the type registered with the base's cross-interpreter data registry?
+// Tstate: attached.  Errors: false, maybe with an exception set.
+[[nodiscard]] bool is_registered(PyThreadState *tstate, PyObject *value);
+
+// Pickles that cross: within _PyShared_PickleDumps() a proxy pickles as a token, whose cell the
+// session keeps alive until the pickle is freed.
+
+bool in_pickle_session();
+
+// What __reduce_ex__ answers in a session.
+// Tstate: attached.  Refs: result new.
+[[nodiscard]] PyObject *reduce_in_pickle_session(PyObject *proxy);
+
+}  // namespace pyshared

@@ -1,0 +1,966 @@
+// SPDX-License-Identifier: PSF-2.0
+// SharedObjectProxy: every slot and special method, from one table.
+//
+// Owner:    a proxy belongs to the interpreter that uses it; its object to the cell's owner.
+// Threads:  as for any object; what a proxy shares with other interpreters is in its cell.
+// Locks:    the local lock of the interpreter, for the table of proxies.
+// Python:   operations run the object's code in its owner.  Deallocation runs none: it gives a
+//           handle back, and the owner does the rest.
+// See:      API.md, "How a proxy behaves"; Lib/test/test_sharing/test_operations.py.
+
+#include "pyshared_operation.hpp"
+
+#include "pyshared_scope.hpp"
+#include "pyshared_transit.hpp"
+
+#include "pycore_abstract.h"
+#include "pycore_call.h"
+#include "pycore_global_strings.h"
+#include "pycore_tuple.h"
+#include "pycore_unicodeobject.h"
+#include "pycore_weakref.h"
+
+#include <cstddef>
+#include <new>
+#include <utility>
+
+namespace pyshared {
+namespace {
+
+// Life of a proxy
+
+PyObject *proxy_vectorcall(PyObject *self, PyObject *const *arguments, size_t nargsf,
+                           PyObject *names);
+
+ProxyObject *new_proxy(SharedCell &cell)
+{
+    ProxyObject *proxy = PyObject_GC_New(ProxyObject, &PySharedObjectProxy_Type);
+    if (proxy == nullptr) {
+        drop_handle(cell);
+        return nullptr;
+    }
+    proxy->cell = &cell;
+    proxy->vectorcall = proxy_vectorcall;
+    proxy->weakrefs = nullptr;
+    proxy->next_in_bucket = nullptr;
+    ::new (&proxy->uses) UseCount;
+    proxy->armed = false;
+    proxy->in_table = false;
+    proxy->has_scope = false;
+    PyObject_GC_Track(proxy);
+    return proxy;
+}
+
+ProxyObject *find_lock_held(Owner &here, const SharedCell &cell)
+{
+    return here.proxies.find(ProxyTableTraits::hash(&cell), [&](const ProxyObject &proxy) {
+        return proxy.cell == &cell;
+    });
+}
+
+// Null if there is none, or it is on its way out.
+ProxyObject *find(Owner &here, const SharedCell &cell)
+{
+    LocalLock lock(here);
+    ProxyObject *proxy = find_lock_held(here, cell);
+    if (proxy == nullptr || proxy->uses.released()) {
+        return nullptr;
+    }
+#ifdef Py_GIL_DISABLED
+    return _Py_TryIncref(reinterpret_cast<PyObject *>(proxy)) ? proxy : nullptr;
+#else
+    Py_INCREF(proxy);
+    return proxy;
+#endif
+}
+
+// Two threads may make a proxy of the same cell at once: the first one in the table is it.
+PyObject *enter_in_table(Owner &here, ProxyObject *proxy)
+{
+#ifdef Py_GIL_DISABLED
+    _PyObject_SetMaybeWeakref(reinterpret_cast<PyObject *>(proxy));
+#endif
+    ProxyObject *first;
+    {
+        LocalLock lock(here);
+        first = find_lock_held(here, *proxy->cell);
+#ifdef Py_GIL_DISABLED
+        if (first != nullptr && !_Py_TryIncref(reinterpret_cast<PyObject *>(first))) {
+            // Dying, and waiting for the lock to say so.
+            here.proxies.remove(*first);
+            first->in_table = false;
+            first = nullptr;
+        }
+#else
+        Py_XINCREF(first);
+#endif
+        if (first == nullptr) {
+            proxy->in_table = true;
+            here.proxies.insert(*proxy);
+            return reinterpret_cast<PyObject *>(proxy);
+        }
+    }
+    Py_DECREF(proxy);
+    return reinterpret_cast<PyObject *>(first);
+}
+
+void remove_from_table(Owner &here, ProxyObject &proxy)
+{
+    LocalLock lock(here);
+    if (std::exchange(proxy.in_table, false)) {
+        here.proxies.remove(proxy);
+    }
+}
+
+void give_up_handle(ProxyObject &proxy)
+{
+    if (SharedCell *cell = std::exchange(proxy.cell, nullptr)) {
+        drop_handle(*cell);
+    }
+}
+
+// Scopes opened by entering an armed proxy.
+
+OpenWith **find_open_with(Owner &here, const ProxyObject &proxy)
+{
+    OpenWith **link = &here.open_withs;
+    while (*link != nullptr && (*link)->proxy != &proxy) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+void forget_open_with(Owner &here, ProxyObject &proxy)
+{
+    OpenWith *open;
+    {
+        LocalLock lock(here);
+        OpenWith **link = find_open_with(here, proxy);
+        open = *link;
+        if (open != nullptr) {
+            *link = open->next;
+        }
+        proxy.has_scope = false;
+    }
+    if (open != nullptr) {
+        open->scope->release();
+        PyMem_RawFree(open);
+    }
+}
+
+void proxy_dealloc(PyObject *self)
+{
+    ProxyObject &proxy = *as_proxy(self);
+    PyObject_GC_UnTrack(self);
+    Owner &here = *owner_of(_PyThreadState_GET());
+    // First of all, so that what a weak reference's callback receives is not this proxy.
+    remove_from_table(here, proxy);
+    if (proxy.weakrefs != nullptr) {
+        PyObject_ClearWeakRefs(self);
+    }
+    if (proxy.has_scope) {
+        forget_open_with(here, proxy);
+    }
+    give_up_handle(proxy);
+    PyObject_GC_Del(self);
+}
+
+// The object is ours to visit if it belongs to this interpreter and the proxy's handle is all that
+// keeps it; otherwise others do, and it is a root.
+int proxy_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    SharedCell *cell = as_proxy(self)->cell;
+    if (cell != nullptr && cell->owner == owner_of(_PyInterpreterState_GET())) {
+        CellWord word = cell->load();
+        if (word.handles() == 1 && !word.dead() && !word.queued()) {
+            Py_VISIT(cell->object);
+        }
+    }
+    return 0;
+}
+
+int proxy_clear(PyObject *self)
+{
+    release_proxy(*as_proxy(self));
+    return 0;
+}
+
+PyObject *proxy_new(PyTypeObject *, PyObject *args, PyObject *kwargs)
+{
+    PyObject *object;
+    if (kwargs != nullptr && PyDict_GET_SIZE(kwargs) != 0) {
+        PyErr_SetString(PyExc_TypeError, "SharedObjectProxy() takes no keyword arguments");
+        return nullptr;
+    }
+    if (!PyArg_UnpackTuple(args, "SharedObjectProxy", 1, 1, &object)) {
+        return nullptr;
+    }
+    return wrap(object, nullptr, Arming::kPlain);
+}
+
+// Calls
+
+// Arguments that arrived, in one array with a free slot in front.
+class [[nodiscard]] ReceivedArguments final {
+public:
+    explicit ReceivedArguments(size_t count) : count_(count)
+    {
+        if (count + 1 > kInline) {
+            all_ = static_cast<PyObject **>(PyMem_Calloc(count + 1, sizeof(PyObject *)));
+        }
+    }
+    ~ReceivedArguments()
+    {
+        if (all_ == nullptr) {
+            return;
+        }
+        for (size_t i = 1; i <= count_; ++i) {
+            Py_XDECREF(all_[i]);
+        }
+        if (all_ != inline_) {
+            PyMem_Free(all_);
+        }
+    }
+    ReceivedArguments(const ReceivedArguments &) = delete;
+    ReceivedArguments &operator=(const ReceivedArguments &) = delete;
+
+    // Fill the array, asking receive(index, &value) for each one.
+    template <class Receive> bool fill(Receive receive)
+    {
+        if (all_ == nullptr) {
+            PyErr_NoMemory();
+            return false;
+        }
+        for (size_t i = 0; i < count_; ++i) {
+            if (receive(i, &all_[i + 1]) < 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    PyObject *const *begin() const { return all_ + 1; }
+
+private:
+    static constexpr size_t kInline = 8;
+
+    PyObject *inline_[kInline] = {};
+    PyObject **all_ = inline_;
+    size_t count_;
+};
+
+PyObject *call_here(Operation &operation, PyObject *const *arguments, size_t positional,
+                    size_t count, PyObject *names)
+{
+    ReceivedArguments here(count);
+    bool received = here.fill([&](size_t i, PyObject **value) {
+        *value = unwrap_home(arguments[i]);
+        return *value == nullptr ? -1 : 0;
+    });
+    if (!received) {
+        return nullptr;
+    }
+    return PyObject_Vectorcall(operation.object(), here.begin(),
+                               positional | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+}
+
+// In the owner: what was packed is `count` arguments and the tuple of names, or nothing for it.
+void call_there(Operation &operation, size_t positional, size_t count)
+{
+    Parcel &parcel = operation.arguments();
+    ReceivedArguments there(count);
+    bool received = there.fill([&](size_t, PyObject **value) { return parcel.unpack(value); });
+    PyObject *names = nullptr;
+    if (!received || parcel.unpack(&names) < 0) {
+        operation.pack_error();
+        return;
+    }
+    operation.pack_result(PyObject_Vectorcall(operation.object(), there.begin(),
+                                              positional | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                              names));
+    Py_XDECREF(names);
+}
+
+PyObject *proxy_vectorcall(PyObject *self, PyObject *const *arguments, size_t nargsf,
+                           PyObject *names)
+{
+    size_t positional = PyVectorcall_NARGS(nargsf);
+    size_t count = positional + (names == nullptr ? 0 : PyTuple_GET_SIZE(names));
+    Operation operation(self);
+    if (!operation.start()) {
+        return nullptr;
+    }
+    if (operation.is_local()) {
+        return call_here(operation, arguments, positional, count, names);
+    }
+    Parcel &parcel = operation.arguments();
+    for (size_t i = 0; i < count; ++i) {
+        if (parcel.pack(arguments[i]) < 0) {
+            return nullptr;
+        }
+    }
+    if ((names == nullptr ? parcel.pack_absent() : parcel.pack(names)) < 0
+        || !operation.enter()) {
+        return nullptr;
+    }
+    call_there(operation, positional, count);
+    operation.leave();
+    return operation.unpack_result();
+}
+
+// Operations: each runs in the owner, on the object.
+
+PyObject *exactly_str(PyObject *string)
+{
+    if (string == nullptr || PyUnicode_CheckExact(string)) {
+        return string;
+    }
+    Ref subclass = Ref::steal(string);
+    return _PyUnicode_Copy(string);
+}
+
+PyObject *object_str(PyObject *object)
+{
+    return exactly_str(PyObject_Str(object));
+}
+
+PyObject *object_repr(PyObject *object)
+{
+    return exactly_str(PyObject_Repr(object));
+}
+
+PyObject *object_next(PyObject *object)
+{
+    iternextfunc next = Py_TYPE(object)->tp_iternext;
+    if (next == nullptr || next == _PyObject_NextNotImplemented) {
+        return PyErr_Format(PyExc_TypeError, "'%T' object is not an iterator", object);
+    }
+    return next(object);
+}
+
+// The object's side of a comparison alone: the other side's is asked where that object lives.
+PyObject *object_compare(PyObject *object, PyObject *other, int op)
+{
+    richcmpfunc compare = Py_TYPE(object)->tp_richcompare;
+    if (compare == nullptr) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    return compare(object, other, op);
+}
+
+int object_set_attribute(PyObject *object, PyObject *name, PyObject *value)
+{
+    return PyObject_SetAttr(object, name, value);
+}
+
+int object_set_item(PyObject *object, PyObject *key, PyObject *value)
+{
+    return value == nullptr ? PyObject_DelItem(object, key) : PyObject_SetItem(object, key, value);
+}
+
+PyObject *object_special(PyObject *object, PyObject *name, PyObject *arguments,
+                         const char *protocol)
+{
+    Ref method = Ref::steal(_PyObject_LookupSpecial(object, name));
+    if (!method) {
+        if (!PyErr_Occurred()) {
+            PyErr_Format(PyExc_TypeError, "'%T' object does not support %s", object, protocol);
+        }
+        return nullptr;
+    }
+    return arguments == nullptr ? PyObject_CallNoArgs(method.get())
+                                : PyObject_CallObject(method.get(), arguments);
+}
+
+PyObject *object_reversed(PyObject *object)
+{
+    return PyObject_CallOneArg(reinterpret_cast<PyObject *>(&PyReversed_Type), object);
+}
+
+PyObject *object_length_hint(PyObject *object)
+{
+    Py_ssize_t hint = PyObject_LengthHint(object, 0);
+    return hint < 0 ? nullptr : PyLong_FromSsize_t(hint);
+}
+
+PyObject *object_format(PyObject *object, PyObject *spec)
+{
+    return exactly_str(PyObject_Format(object, spec));
+}
+
+int object_is_instance(PyObject *object, PyObject *candidate)
+{
+    return PyObject_IsInstance(candidate, object);
+}
+
+int object_is_subclass(PyObject *object, PyObject *candidate)
+{
+    return PyObject_IsSubclass(candidate, object);
+}
+
+PyObject *call_module_function(const char *module, const char *name, PyObject *object,
+                               PyObject *argument)
+{
+    Ref function = Ref::steal(PyImport_ImportModuleAttrString(module, name));
+    if (!function) {
+        return nullptr;
+    }
+    return PyObject_CallFunctionObjArgs(function.get(), object, argument, nullptr);
+}
+
+PyObject *object_copy(PyObject *object)
+{
+    return call_module_function("copy", "copy", object, nullptr);
+}
+
+PyObject *object_deepcopy(PyObject *object)
+{
+    return call_module_function("copy", "deepcopy", object, nullptr);
+}
+
+PyObject *object_pickle(PyObject *object, int protocol)
+{
+    Ref number = Ref::steal(PyLong_FromLong(protocol));
+    return number ? call_module_function("pickle", "dumps", object, number.get()) : nullptr;
+}
+
+PyObject *object_round(PyObject *object, PyObject *digits)
+{
+    return call_module_function("builtins", "round", object, digits);
+}
+
+// What __class__ needs to know: the class, and where another interpreter would look for its own.
+PyObject *object_class(PyObject *object)
+{
+    Ref type = Ref::steal(PyObject_GetAttr(object, &_Py_ID(__class__)));
+    if (!type || !PyType_Check(type.get())) {
+        return type.release();
+    }
+    auto *cls = reinterpret_cast<PyTypeObject *>(type.get());
+    if ((cls->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) {
+        return type.release();
+    }
+    Ref module = Ref::steal(PyType_GetModuleName(cls));
+    Ref name = Ref::steal(PyType_GetQualName(cls));
+    if (!module || !name) {
+        return nullptr;
+    }
+    return PyTuple_Pack(3, type.get(), module.get(), name.get());
+}
+
+// Slots with the proxy on either side
+
+// A slot of the object's own type, called for an operand that came first.  If that operand is a
+// proxy its own side was asked before, where it lives; asking again would go round for ever.
+template <auto Function, size_t Offset>
+PyObject *object_reflected(PyObject *object, PyObject *first)
+{
+    if (!PySharedObjectProxy_Check(first)) {
+        return Function(first, object);
+    }
+    PyNumberMethods *methods = Py_TYPE(object)->tp_as_number;
+    binaryfunc slot = methods == nullptr ? nullptr
+                                         : *reinterpret_cast<binaryfunc *>(
+                                               reinterpret_cast<char *>(methods) + Offset);
+    if (slot == nullptr) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    return slot(first, object);
+}
+
+template <auto Function, size_t Offset> PyObject *binary(PyObject *left, PyObject *right)
+{
+    if (PySharedObjectProxy_Check(left)) {
+        return on_object<Function>(left, right);
+    }
+    return on_object<object_reflected<Function, Offset>>(right, left);
+}
+
+PyObject *object_power_base(PyObject *object, PyObject *exponent, PyObject *modulus)
+{
+    return PyNumber_Power(object, exponent, modulus);
+}
+
+PyObject *object_power_exponent(PyObject *object, PyObject *base, PyObject *modulus)
+{
+    return PyNumber_Power(base, object, modulus);
+}
+
+PyObject *object_power_modulus(PyObject *object, PyObject *base, PyObject *exponent)
+{
+    return PyNumber_Power(base, exponent, object);
+}
+
+PyObject *proxy_power(PyObject *base, PyObject *exponent, PyObject *modulus)
+{
+    if (PySharedObjectProxy_Check(base)) {
+        return on_object<object_power_base>(base, exponent, modulus);
+    }
+    if (PySharedObjectProxy_Check(exponent)) {
+        return on_object<object_power_exponent>(exponent, base, modulus);
+    }
+    return on_object<object_power_modulus>(modulus, base, exponent);
+}
+
+// Slots that are not one line
+
+PyObject *proxy_repr(PyObject *self)
+{
+    const ProxyObject &proxy = *as_proxy(self);
+    if (is_alive(proxy)) {
+        PyObject *text = on_object<object_repr>(self);
+        PyObject *error = dead_proxy_error(*owner_of(_PyThreadState_GET()));
+        if (text != nullptr || error == nullptr || !PyErr_ExceptionMatches(error)
+            || is_alive(proxy)) {
+            return text;
+        }
+        PyErr_Clear();
+    }
+    if (proxy.cell == nullptr) {
+        return PyUnicode_FromString("<dead proxy: it was released in this interpreter>");
+    }
+    Ref text = Ref::steal(describe_dead(*proxy.cell));
+    return text ? PyUnicode_FromFormat("<%U>", text.get()) : nullptr;
+}
+
+PyObject *proxy_class(PyObject *self)
+{
+    Ref answer = Ref::steal(on_object<object_class>(self));
+    if (!answer || !PyTuple_CheckExact(answer.get())) {
+        return answer.release();
+    }
+    PyObject *cls = PyTuple_GET_ITEM(answer.get(), 0);
+    if (PySharedObjectProxy_Check(cls)) {
+        PyObject *known = known_class(PyTuple_GET_ITEM(answer.get(), 1),
+                                      PyTuple_GET_ITEM(answer.get(), 2));
+        if (known != nullptr || PyErr_Occurred()) {
+            return known;
+        }
+    }
+    return Py_NewRef(cls);
+}
+
+bool is_name(PyObject *name, PyObject *wanted)
+{
+    return name == wanted || PyUnicode_Equal(name, wanted) == 1;
+}
+
+PyObject *proxy_getattro(PyObject *self, PyObject *name)
+{
+    if (PyUnicode_GET_LENGTH(name) > 8 && PyUnicode_READ_CHAR(name, 0) == '_') {
+        if (is_name(name, &_Py_ID(__class__))) {
+            return proxy_class(self);
+        }
+        if (is_name(name, &_Py_ID(__reduce_ex__)) || is_name(name, &_Py_ID(__reduce__))) {
+            return PyObject_GenericGetAttr(self, name);
+        }
+    }
+    return on_object<PyObject_GetAttr>(self, name);
+}
+
+// Special methods that have no slot
+
+PyObject *tuple_of(PyObject *const *items, Py_ssize_t count)
+{
+    return _PyTuple_FromArray(items, count);
+}
+
+PyObject *open_scope(PyObject *self)
+{
+    ProxyObject &proxy = *as_proxy(self);
+    Owner &here = *owner_of(_PyThreadState_GET());
+    auto *open = static_cast<OpenWith *>(PyMem_RawMalloc(sizeof(OpenWith)));
+    if (open == nullptr) {
+        return PyErr_NoMemory();
+    }
+    Scope *scope = Scope::create();
+    if (scope == nullptr) {
+        PyMem_RawFree(open);
+        return nullptr;
+    }
+    PyObject *inner = wrap_in_scope(self, scope, Arming::kPlain);
+    if (inner == nullptr) {
+        scope->release();
+        PyMem_RawFree(open);
+        return nullptr;
+    }
+    proxy.armed = false;
+    LocalLock lock(here);
+    *open = OpenWith{&proxy, scope, 0, here.open_withs};
+    here.open_withs = open;
+    proxy.has_scope = true;
+    return inner;
+}
+
+// Is the matching __exit__ the object's own?  If not, the scope is handed over to be closed.
+Scope *take_open_scope(ProxyObject &proxy)
+{
+    Owner &here = *owner_of(_PyThreadState_GET());
+    OpenWith *open;
+    {
+        LocalLock lock(here);
+        OpenWith **link = find_open_with(here, proxy);
+        open = *link;
+        if (open == nullptr || open->entered_again-- > 0) {
+            return nullptr;
+        }
+        *link = open->next;
+        proxy.has_scope = false;
+    }
+    Scope *scope = open->scope;
+    PyMem_RawFree(open);
+    return scope;
+}
+
+constexpr const char *kContextManager = "the context manager protocol";
+
+PyObject *proxy_enter(PyObject *self, PyObject *)
+{
+    ProxyObject &proxy = *as_proxy(self);
+    if (proxy.armed) {
+        return open_scope(self);
+    }
+    if (proxy.has_scope) {
+        Owner &here = *owner_of(_PyThreadState_GET());
+        LocalLock lock(here);
+        if (OpenWith *open = *find_open_with(here, proxy)) {
+            ++open->entered_again;
+        }
+    }
+    return on_object<object_special>(self, &_Py_ID(__enter__), nullptr, kContextManager);
+}
+
+PyObject *proxy_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    ProxyObject &proxy = *as_proxy(self);
+    if (proxy.has_scope) {
+        if (Scope *scope = take_open_scope(proxy)) {
+            scope->close();
+            scope->release();
+            Py_RETURN_NONE;
+        }
+    }
+    Ref arguments = Ref::steal(tuple_of(args, count));
+    return arguments ? on_object<object_special>(self, &_Py_ID(__exit__), arguments.get(),
+                                                 kContextManager)
+                     : nullptr;
+}
+
+template <PyObject *(*Name)(), bool WithArguments>
+PyObject *special(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    PyObject *name = Name();
+    if (!WithArguments && count == 0) {
+        return on_object<object_special>(self, name, nullptr, PyUnicode_AsUTF8(name));
+    }
+    Ref arguments = Ref::steal(tuple_of(args, count));
+    return arguments ? on_object<object_special>(self, name, arguments.get(),
+                                                 PyUnicode_AsUTF8(name))
+                     : nullptr;
+}
+
+template <auto Function> PyObject *no_arguments(PyObject *self, PyObject *)
+{
+    return on_object<Function>(self);
+}
+
+template <auto Function> PyObject *one_argument(PyObject *self, PyObject *argument)
+{
+    return on_object<Function>(self, argument);
+}
+
+template <auto Function> PyObject *test_argument(PyObject *self, PyObject *argument)
+{
+    int answer = on_object<Function>(self, argument);
+    return answer < 0 ? nullptr : PyBool_FromLong(answer);
+}
+
+PyObject *proxy_round(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    return on_object<object_round>(self, count > 0 ? args[0] : nullptr);
+}
+
+PyObject *proxy_deepcopy(PyObject *self, PyObject *)
+{
+    return on_object<object_deepcopy>(self);
+}
+
+PyObject *proxy_reduce_ex(PyObject *self, PyObject *protocol)
+{
+    int version = PyLong_AsInt(protocol);
+    if (version == -1 && PyErr_Occurred()) {
+        return nullptr;
+    }
+    if (in_pickle_session()) {
+        return reduce_in_pickle_session(self);
+    }
+    Ref loads = Ref::steal(PyImport_ImportModuleAttrString("pickle", "loads"));
+    Ref bytes = Ref::steal(on_object<object_pickle>(self, version));
+    return loads && bytes ? Py_BuildValue("O(O)", loads.get(), bytes.get()) : nullptr;
+}
+
+PyObject *proxy_reduce(PyObject *self, PyObject *)
+{
+    Ref version = Ref::steal(PyLong_FromLong(2));
+    return version ? proxy_reduce_ex(self, version.get()) : nullptr;
+}
+
+PyObject *proxy_sizeof(PyObject *, PyObject *)
+{
+    return PyLong_FromSize_t(sizeof(ProxyObject));
+}
+
+PyObject *proxy_from_token(PyObject *, PyObject *bytes)
+{
+    SharedCell *cell = resolve_token(bytes);
+    return cell == nullptr ? nullptr : proxy_for(*owner_of(_PyThreadState_GET()), *cell);
+}
+
+#define SPECIAL(NAME, WITH_ARGUMENTS) \
+    {#NAME, _PyCFunction_CAST((special<+[] { return (PyObject *)&_Py_ID(NAME); }, \
+                                       WITH_ARGUMENTS>)), \
+     METH_FASTCALL, nullptr}
+#define METHOD(NAME, FUNCTION, FLAGS) {#NAME, _PyCFunction_CAST((FUNCTION)), FLAGS, nullptr}
+
+PyMethodDef proxy_methods[] = {
+    METHOD(__enter__, proxy_enter, METH_NOARGS),
+    METHOD(__exit__, proxy_exit, METH_FASTCALL),
+    SPECIAL(__aenter__, false),
+    SPECIAL(__aexit__, true),
+    SPECIAL(__trunc__, false),
+    SPECIAL(__floor__, false),
+    SPECIAL(__ceil__, false),
+    SPECIAL(__complex__, false),
+    METHOD(__dir__, no_arguments<PyObject_Dir>, METH_NOARGS),
+    METHOD(__bytes__, no_arguments<PyObject_Bytes>, METH_NOARGS),
+    METHOD(__fspath__, no_arguments<PyOS_FSPath>, METH_NOARGS),
+    METHOD(__format__, one_argument<object_format>, METH_O),
+    METHOD(__reversed__, no_arguments<object_reversed>, METH_NOARGS),
+    METHOD(__length_hint__, no_arguments<object_length_hint>, METH_NOARGS),
+    METHOD(__round__, proxy_round, METH_FASTCALL),
+    METHOD(__instancecheck__, test_argument<object_is_instance>, METH_O),
+    METHOD(__subclasscheck__, test_argument<object_is_subclass>, METH_O),
+    METHOD(__copy__, no_arguments<object_copy>, METH_NOARGS),
+    METHOD(__deepcopy__, proxy_deepcopy, METH_O),
+    METHOD(__reduce_ex__, proxy_reduce_ex, METH_O),
+    METHOD(__reduce__, proxy_reduce, METH_NOARGS),
+    METHOD(__sizeof__, proxy_sizeof, METH_NOARGS),
+    {"from_token", proxy_from_token, METH_O | METH_CLASS,
+     PyDoc_STR("from_token($type, token, /)\n--\n\n"
+               "Return a proxy of the object that share_token() made the token for.\n\n"
+               "A token holds no reference: if the object is gone, DeadProxyError is raised.")},
+    {},
+};
+
+#undef METHOD
+#undef SPECIAL
+
+#define BINARY(SLOT, FUNCTION) .SLOT = binary<FUNCTION, offsetof(PyNumberMethods, SLOT)>
+
+constinit PyNumberMethods proxy_as_number = {
+    BINARY(nb_add, PyNumber_Add),
+    BINARY(nb_subtract, PyNumber_Subtract),
+    BINARY(nb_multiply, PyNumber_Multiply),
+    BINARY(nb_remainder, PyNumber_Remainder),
+    BINARY(nb_divmod, PyNumber_Divmod),
+    .nb_power = proxy_power,
+    .nb_negative = on_object<PyNumber_Negative>,
+    .nb_positive = on_object<PyNumber_Positive>,
+    .nb_absolute = on_object<PyNumber_Absolute>,
+    .nb_bool = on_object<PyObject_IsTrue>,
+    .nb_invert = on_object<PyNumber_Invert>,
+    BINARY(nb_lshift, PyNumber_Lshift),
+    BINARY(nb_rshift, PyNumber_Rshift),
+    BINARY(nb_and, PyNumber_And),
+    BINARY(nb_xor, PyNumber_Xor),
+    BINARY(nb_or, PyNumber_Or),
+    .nb_int = on_object<PyNumber_Long>,
+    .nb_reserved = nullptr,
+    .nb_float = on_object<PyNumber_Float>,
+    .nb_inplace_add = on_object<PyNumber_InPlaceAdd>,
+    .nb_inplace_subtract = on_object<PyNumber_InPlaceSubtract>,
+    .nb_inplace_multiply = on_object<PyNumber_InPlaceMultiply>,
+    .nb_inplace_remainder = on_object<PyNumber_InPlaceRemainder>,
+    .nb_inplace_power = on_object<PyNumber_InPlacePower>,
+    .nb_inplace_lshift = on_object<PyNumber_InPlaceLshift>,
+    .nb_inplace_rshift = on_object<PyNumber_InPlaceRshift>,
+    .nb_inplace_and = on_object<PyNumber_InPlaceAnd>,
+    .nb_inplace_xor = on_object<PyNumber_InPlaceXor>,
+    .nb_inplace_or = on_object<PyNumber_InPlaceOr>,
+    BINARY(nb_floor_divide, PyNumber_FloorDivide),
+    BINARY(nb_true_divide, PyNumber_TrueDivide),
+    .nb_inplace_floor_divide = on_object<PyNumber_InPlaceFloorDivide>,
+    .nb_inplace_true_divide = on_object<PyNumber_InPlaceTrueDivide>,
+    .nb_index = on_object<PyNumber_Index>,
+    BINARY(nb_matrix_multiply, PyNumber_MatrixMultiply),
+    .nb_inplace_matrix_multiply = on_object<PyNumber_InPlaceMatrixMultiply>,
+};
+
+#undef BINARY
+
+// No sq_concat, sq_repeat or sq_item: the number slots and mp_subscript answer for them.
+constinit PySequenceMethods proxy_as_sequence = {
+    .sq_length = on_object<PyObject_Size>,
+    .sq_concat = nullptr,
+    .sq_repeat = nullptr,
+    .sq_item = nullptr,
+    .was_sq_slice = nullptr,
+    .sq_ass_item = nullptr,
+    .was_sq_ass_slice = nullptr,
+    .sq_contains = on_object<PySequence_Contains>,
+    .sq_inplace_concat = nullptr,
+    .sq_inplace_repeat = nullptr,
+};
+
+constinit PyMappingMethods proxy_as_mapping = {
+    .mp_length = on_object<PyObject_Size>,
+    .mp_subscript = on_object<PyObject_GetItem>,
+    .mp_ass_subscript = on_object<object_set_item>,
+};
+
+constexpr const char *kProxyDoc = PyDoc_STR(
+    "SharedObjectProxy(object, /)\n--\n\n"
+    "A stand-in for an object, usable in any interpreter.\n\n"
+    "Every operation runs in the interpreter that owns the object, on the calling thread.\n"
+    "Arguments and results cross by value where they can and as proxies otherwise; a proxy\n"
+    "that comes home is the object itself.  The object lives while any interpreter holds a\n"
+    "proxy of it.  share() wraps only what needs it; this always does.");
+
+}  // namespace
+
+PyObject *proxy_for(Owner &here, SharedCell &cell)
+{
+    if (ProxyObject *known = find(here, cell)) {
+        drop_handle(cell);
+        return reinterpret_cast<PyObject *>(known);
+    }
+    ProxyObject *proxy = new_proxy(cell);
+    return proxy == nullptr ? nullptr : enter_in_table(here, proxy);
+}
+
+PyObject *wrap_cell(Owner &here, SharedCell &cell, Arming arming)
+{
+    bool want_armed = arming == Arming::kArmed;
+    ProxyObject *known = find(here, cell);
+    if (known != nullptr && known->armed == want_armed) {
+        drop_handle(cell);
+        return reinterpret_cast<PyObject *>(known);
+    }
+    ProxyObject *proxy = new_proxy(cell);
+    if (proxy != nullptr) {
+        proxy->armed = want_armed;
+    }
+    if (known != nullptr) {
+        Py_DECREF(known);
+        return reinterpret_cast<PyObject *>(proxy);
+    }
+    return proxy == nullptr ? nullptr : enter_in_table(here, proxy);
+}
+
+PyObject *wrap(PyObject *object, Scope *scope, Arming arming)
+{
+    Owner &here = *owner_of(_PyThreadState_GET());
+    SharedCell *cell = cell_for(here, object, scope);
+    return cell == nullptr ? nullptr : wrap_cell(here, *cell, arming);
+}
+
+PyObject *wrap_in_scope(PyObject *object, Scope *scope, Arming arming)
+{
+    if (!PySharedObjectProxy_Check(object)) {
+        return wrap(object, scope, arming);
+    }
+    SharedCell *cell = cell_in_scope(object, scope);
+    return cell == nullptr ? nullptr
+                           : wrap_cell(*owner_of(_PyThreadState_GET()), *cell, arming);
+}
+
+void raise_released(const ProxyObject &)
+{
+    PyObject *type = dead_proxy_error(*owner_of(_PyThreadState_GET()));
+    if (type != nullptr) {
+        PyErr_SetString(type, "dead proxy: it was released in this interpreter");
+    }
+}
+
+bool is_alive(const ProxyObject &proxy)
+{
+    if (proxy.uses.released() || proxy.cell == nullptr) {
+        return false;
+    }
+    const SharedCell &cell = *proxy.cell;
+    return !cell.load().dead()
+           && (cell.owner->gate.load(std::memory_order_acquire) & kGateClosing) == 0;
+}
+
+void release_proxy(ProxyObject &proxy)
+{
+    Owner &here = *owner_of(_PyThreadState_GET());
+    remove_from_table(here, proxy);
+    if (proxy.uses.set_released()) {
+        give_up_handle(proxy);
+    }
+}
+
+void make_immortal(ProxyObject &proxy)
+{
+    auto *object = reinterpret_cast<PyObject *>(&proxy);
+    if (_Py_IsImmortal(object)) {
+        return;
+    }
+    Owner &here = *owner_of(_PyThreadState_GET());
+    remove_from_table(here, proxy);
+    PyObject_GC_UnTrack(object);
+    _Py_SetImmortalUntracked(object);
+    LocalLock lock(here);
+    proxy.next_in_bucket = std::exchange(here.immortal_proxies, &proxy);
+}
+
+void abandon_proxies(Owner &here)
+{
+    here.proxies.for_each([](ProxyObject &proxy) {
+        proxy.in_table = false;
+        proxy.next_in_bucket = nullptr;
+        (void)proxy.uses.set_released();
+        give_up_handle(proxy);
+    });
+    while (ProxyObject *proxy = here.immortal_proxies) {
+        here.immortal_proxies = proxy->next_in_bucket;
+        give_up_handle(*proxy);
+        PyObject_GC_Del(proxy);
+    }
+}
+
+}  // namespace pyshared
+
+using namespace pyshared;
+
+extern "C" {
+
+PyTypeObject PySharedObjectProxy_Type = {
+    PyVarObject_HEAD_INIT(&PyType_Type, 0)
+    .tp_name = "concurrent.interpreters.SharedObjectProxy",
+    .tp_basicsize = sizeof(ProxyObject),
+    .tp_dealloc = proxy_dealloc,
+    .tp_repr = proxy_repr,
+    .tp_as_number = &proxy_as_number,
+    .tp_as_sequence = &proxy_as_sequence,
+    .tp_as_mapping = &proxy_as_mapping,
+    .tp_hash = on_object<PyObject_Hash>,
+    .tp_call = PyVectorcall_Call,
+    .tp_str = on_object<object_str>,
+    .tp_getattro = proxy_getattro,
+    .tp_setattro = on_object<object_set_attribute>,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_doc = kProxyDoc,
+    .tp_traverse = proxy_traverse,
+    .tp_clear = proxy_clear,
+    .tp_richcompare = on_object<object_compare>,
+    .tp_weaklistoffset = offsetof(ProxyObject, weakrefs),
+    .tp_iter = on_object<PyObject_GetIter>,
+    .tp_iternext = on_object<object_next>,
+    .tp_methods = proxy_methods,
+    .tp_new = proxy_new,
+    .tp_vectorcall_offset = offsetof(ProxyObject, vectorcall),
+};
+
+}  // extern "C"

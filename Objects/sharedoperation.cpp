@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: PSF-2.0
+// One use of a proxy: the parts that do not depend on the operation.
+//
+// Threads:  an Operation belongs to one thread; the proxy it uses may be released by another
+//           meanwhile, which then takes effect when the last use ends.
+// Locks:    an owner's local lock, for a moment, to take the object.
+// Python:   runs in between, on both sides; nothing here is held across it but references.
+
+#include "pyshared_operation.hpp"
+
+#include <utility>
+
+namespace pyshared {
+
+Operation::Operation(PyObject *proxy)
+    : proxy_(*as_proxy(proxy)),
+      here_(*owner_of(_PyThreadState_GET())),
+      in_use_(proxy_.uses.enter()),
+      local_(&owner() == &here_),
+      arguments_(here_, scope(), Parcel::Lifetime::kOutlives),
+      result_(owner(), scope(), Parcel::Lifetime::kMayEnd)
+{
+}
+
+Operation::~Operation()
+{
+    if (entry_.entered()) {
+        leave();
+    }
+    Py_XDECREF(object_);
+    return_what_is_kept();
+    if (guards_recursion_) {
+        _Py_LeaveRecursiveCall();
+    }
+    if (proxy_.uses.leave()) {
+        drop_handle(*std::exchange(proxy_.cell, nullptr));
+    }
+    arguments_.clear();
+    drain_if_pending(here_);
+}
+
+bool Operation::start()
+{
+    proxy_.armed = false;
+    if (!in_use_) {
+        raise_released(proxy_);
+        return false;
+    }
+    if (_Py_EnterRecursiveCall(" while using an object of another interpreter")) {
+        return false;
+    }
+    guards_recursion_ = true;
+    if (local_ ? !take_object() : proxy_.cell->load().dead()) {
+        raise_dead(*proxy_.cell);
+        return false;
+    }
+    return true;
+}
+
+bool Operation::enter()
+{
+    switch (entry_.enter(*proxy_.cell->owner)) {
+    case InterpreterEntry::Outcome::kEntered:
+        if (take_object()) {
+            return true;
+        }
+        entry_.leave();
+        raise_dead(*proxy_.cell);
+        return false;
+    case InterpreterEntry::Outcome::kClosed:
+        raise_dead(*proxy_.cell);
+        return false;
+    case InterpreterEntry::Outcome::kNoMemory:
+        PyErr_NoMemory();
+        return false;
+    }
+    Py_UNREACHABLE();
+}
+
+bool Operation::take_object()
+{
+    SharedCell &cell = *proxy_.cell;
+    LocalLock lock(*cell.owner);
+    if (cell.object == nullptr || cell.load().dead()) {
+        return false;
+    }
+    object_ = Py_NewRef(cell.object);
+    return true;
+}
+
+void Operation::pack_result(PyObject *result)
+{
+    if (result == nullptr) {
+        if (PyErr_Occurred()) {
+            pack_error();
+        }
+        return;
+    }
+    int status = result_.pack(result);
+    Py_DECREF(result);
+    if (status < 0) {
+        pack_error();
+    }
+    else {
+        result_kind_ = Result::kValue;
+    }
+}
+
+void Operation::pack_error()
+{
+    PyObject *exception = PyErr_GetRaisedException();
+    result_.clear();
+    pack_exception(result_, exception);
+    Py_DECREF(exception);
+    result_kind_ = Result::kError;
+}
+
+void Operation::leave()
+{
+    Py_CLEAR(object_);
+    entry_.leave();
+}
+
+PyObject *Operation::unpack_result()
+{
+    PyObject *value = nullptr;
+    if (result_kind_ == Result::kValue) {
+        (void)result_.unpack(&value);
+    }
+    else {
+        (void)check_error();
+    }
+    return value;
+}
+
+bool Operation::check_error()
+{
+    if (result_kind_ != Result::kError) {
+        return true;
+    }
+    raise_packed(result_, *proxy_.cell->owner);
+    return false;
+}
+
+// A large result was read in place; its owner must drop it.
+void Operation::return_what_is_kept()
+{
+    if (!result_.keeps_anything()) {
+        return;
+    }
+    InterpreterEntry again;
+    if (again.enter(*proxy_.cell->owner) == InterpreterEntry::Outcome::kEntered) {
+        result_.give_back();
+    }
+    else {
+        result_.abandon();
+    }
+}
+
+SharedCell *cell_in_scope(PyObject *proxy, Scope *scope)
+{
+    Operation operation(proxy);
+    if (!operation.start()) {
+        return nullptr;
+    }
+    if (operation.is_local()) {
+        return cell_for(*owner_of(_PyThreadState_GET()), operation.object(), scope);
+    }
+    if (!operation.enter()) {
+        return nullptr;
+    }
+    SharedCell *cell = cell_for(*owner_of(_PyThreadState_GET()), operation.object(), scope);
+    if (cell == nullptr) {
+        operation.pack_error();
+    }
+    operation.leave();
+    (void)operation.check_error();
+    return cell;
+}
+
+PyObject *unwrap_home(PyObject *value)
+{
+    if (PySharedObjectProxy_Check(value)) {
+        ProxyObject &proxy = *as_proxy(value);
+        Owner &here = *owner_of(_PyThreadState_GET());
+        if (proxy.uses.enter() && proxy.cell->owner == &here) {
+            LocalLock lock(here);
+            if (proxy.cell->object != nullptr && !proxy.cell->load().dead()) {
+                value = proxy.cell->object;
+            }
+        }
+        PyObject *result = Py_NewRef(value);
+        if (proxy.uses.leave()) {
+            drop_handle(*std::exchange(proxy.cell, nullptr));
+        }
+        return result;
+    }
+    return Py_NewRef(value);
+}
+
+}  // namespace pyshared

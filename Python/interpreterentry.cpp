@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: PSF-2.0
+// Entering another interpreter, and the thread states that it takes.
+//
+// Threads:  everything here concerns the calling thread alone, except that a thread state may be
+//           deleted by another thread (an embedder's): then the epoch is bumped and every thread
+//           forgets the thread states that are not its own.
+// Locks:    none of ours is held across a switch.
+// Shutdown: a thread's own thread states are deleted when it ends (_PyShared_ThreadExit), or by
+//           the interpreter that ends first (delete_own_thread_states); both go by the gate.
+// See:      Doc/internals/entering.md; Tests/entry_test.cpp.
+
+#include "pyshared_entry.hpp"
+
+#include "pyshared_guards.hpp"
+
+#include "pycore_gil.h"
+#include "pycore_pylifecycle.h"
+
+#include <atomic>
+#include <utility>
+
+#include <pthread.h>
+
+namespace pyshared {
+namespace {
+
+// A thread state of the calling thread in some interpreter.
+struct ThreadSlot {
+    Owner *owner = nullptr;             // holds a reference to the record
+    PyThreadState *tstate = nullptr;    // valid inside the owner's gate only
+    bool own = false;                   // made here, so deleted here
+};
+
+// What a thread remembers of where it has been.
+struct ThreadCache {
+    static constexpr size_t kInline = 6;
+
+    _PyShared_Switch *innermost = nullptr;  // the switches this thread is in now
+    ThreadSlot *slots = nullptr;            // inline_slots or raw memory
+    size_t count = 0;
+    size_t capacity = 0;
+    uint64_t epoch = 0;
+    bool purging = false;
+    ThreadSlot inline_slots[kInline];
+};
+
+constinit thread_local ThreadCache cache;
+
+// Bumped when some thread's thread state is deleted by another thread.
+constinit std::atomic<uint64_t> foreign_deletions{0};
+
+// The OS calls back at the end of a thread that never tells Python.
+constinit pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
+constinit pthread_key_t exit_key = 0;
+constinit bool exit_key_made = false;
+
+void at_thread_exit(void *)
+{
+    _PyShared_ThreadExit();
+}
+
+void make_exit_key()
+{
+    exit_key_made = pthread_key_create(&exit_key, at_thread_exit) == 0;
+}
+
+void want_exit_callback()
+{
+    pthread_once(&exit_key_once, make_exit_key);
+    if (exit_key_made) {
+        (void)pthread_setspecific(exit_key, &cache);
+    }
+}
+
+void remove_slot(size_t index)
+{
+    Owner *owner = cache.slots[index].owner;
+    cache.slots[index] = cache.slots[--cache.count];
+    release(*owner);
+}
+
+// Forget what may have been deleted behind our back, and interpreters that are gone.
+void forget_stale_slots()
+{
+    for (size_t i = cache.count; i-- > 0;) {
+        const ThreadSlot &slot = cache.slots[i];
+        bool closing = (slot.owner->gate.load(std::memory_order_relaxed) & kGateClosing) != 0;
+        if (!slot.own || closing) {
+            remove_slot(i);
+        }
+    }
+}
+
+bool reserve_slot()
+{
+    if (cache.slots == nullptr) {
+        cache.slots = cache.inline_slots;
+        cache.capacity = ThreadCache::kInline;
+    }
+    if (cache.count == cache.capacity) {
+        forget_stale_slots();
+    }
+    if (cache.count < cache.capacity) {
+        return true;
+    }
+    // Not through Python's allocator: with tracemalloc on that would attach a thread state.
+    size_t capacity = cache.capacity * 2;
+    auto *larger = static_cast<ThreadSlot *>(
+        _PyMem_DefaultRawMalloc(capacity * sizeof(ThreadSlot)));
+    if (larger == nullptr) {
+        return false;
+    }
+    for (size_t i = 0; i < cache.count; ++i) {
+        larger[i] = cache.slots[i];
+    }
+    if (cache.slots != cache.inline_slots) {
+        _PyMem_DefaultRawFree(cache.slots);
+    }
+    cache.slots = larger;
+    cache.capacity = capacity;
+    return true;
+}
+
+void add_slot(Owner &owner, PyThreadState *tstate, bool own)
+{
+    retain(owner);
+    cache.slots[cache.count++] = ThreadSlot{&owner, tstate, own};
+}
+
+// The thread state in which this thread, further out, already runs in the interpreter.
+PyThreadState *find_in_chain(const PyInterpreterState *interp)
+{
+    for (_PyShared_Switch *link = cache.innermost; link != nullptr; link = link->outer) {
+        if (link->from->interp == interp) {
+            return link->from;
+        }
+    }
+    return nullptr;
+}
+
+PyThreadState *find_in_slots(Owner &owner)
+{
+    uint64_t epoch = foreign_deletions.load(std::memory_order_acquire);
+    if (cache.epoch != epoch) [[unlikely]] {
+        forget_stale_slots();
+        cache.epoch = epoch;
+    }
+    for (size_t i = 0; i < cache.count; ++i) {
+        if (cache.slots[i].owner == &owner) {
+            return cache.slots[i].tstate;
+        }
+    }
+    return nullptr;
+}
+
+// A thread state that someone else made for this thread: an embedder's, or the one that
+// Interpreter.exec() was called from.
+PyThreadState *find_in_interpreter(Owner &owner)
+{
+    unsigned long me = PyThread_get_thread_ident();
+    PyThreadState *found = nullptr;
+    _Py_FOR_EACH_TSTATE_BEGIN(owner.interp, tstate) {
+        const auto &status = tstate->_status;
+        if (tstate->thread_id == me && status.bound && !status.unbound && !status.finalizing
+            && !status.cleared) {
+            found = tstate;
+            break;
+        }
+    }
+    _Py_FOR_EACH_TSTATE_END(owner.interp);
+    return found;
+}
+
+// Tstate: none attached (made while attached, it can deadlock on free-threaded builds).
+PyThreadState *make_thread_state(Owner &owner)
+{
+    PyThreadState *tstate = _PyThreadState_NewBound(owner.interp, _PyThreadState_WHENCE_UNKNOWN);
+    if (tstate != nullptr) {
+        reinterpret_cast<_PyThreadStateImpl *>(tstate)->shared_own = 1;
+        want_exit_callback();
+    }
+    return tstate;
+}
+
+// Tstate: none attached.
+PyThreadState *thread_state_for(Owner &owner)
+{
+    if (PyThreadState *tstate = find_in_chain(owner.interp)) {
+        return tstate;
+    }
+    if (PyThreadState *tstate = find_in_slots(owner)) {
+        return tstate;
+    }
+    if (!reserve_slot()) {
+        return nullptr;
+    }
+    PyThreadState *tstate = find_in_interpreter(owner);
+    bool own = tstate == nullptr;
+    if (own) {
+        tstate = make_thread_state(owner);
+    }
+    if (tstate != nullptr) {
+        add_slot(owner, tstate, own);
+    }
+    return tstate;
+}
+
+// A thread has one C stack, whatever the interpreter: what guards one thread state guards all.
+void copy_stack_limits(const PyThreadState *from, PyThreadState *to)
+{
+    auto *source = reinterpret_cast<const _PyThreadStateImpl *>(from);
+    auto *target = reinterpret_cast<_PyThreadStateImpl *>(to);
+    target->c_stack_top = source->c_stack_top;
+    target->c_stack_soft_limit = source->c_stack_soft_limit;
+    target->c_stack_hard_limit = source->c_stack_hard_limit;
+    target->c_stack_init_base = source->c_stack_init_base;
+    target->c_stack_init_top = source->c_stack_init_top;
+}
+
+void push_link(_PyShared_Switch &link, PyThreadState *from)
+{
+    link.from = from;
+    link.outer = std::exchange(cache.innermost, &link);
+}
+
+void pop_link(_PyShared_Switch &link)
+{
+    assert(cache.innermost == &link);
+    cache.innermost = link.outer;
+}
+
+// Attach, clear and delete one of our thread states; the caller is inside the owner's gate.
+// Tstate: none attached, before and after.
+void delete_thread_state(PyThreadState *tstate)
+{
+    _PyThreadState_Attach(tstate);
+    PyThreadState_Clear(tstate);
+    _PyThreadState_DeleteCurrent(tstate);
+}
+
+bool is_idle(const Owner &owner)
+{
+#ifdef Py_GIL_DISABLED
+    (void)owner;
+    return true;
+#else
+    return _Py_atomic_load_int_relaxed(&owner.interp->ceval.gil->locked) == 0;
+#endif
+}
+
+}  // namespace
+
+InterpreterEntry::Outcome InterpreterEntry::enter(Owner &owner)
+{
+    assert(owner_ == nullptr);
+    PyThreadState *from = _PyThreadState_GET();
+    if (!enter_gate(owner)) {
+        return Outcome::kClosed;
+    }
+    _PyThreadState_Detach(from);
+    push_link(link_, from);
+    PyThreadState *inside = thread_state_for(owner);
+    if (inside == nullptr) [[unlikely]] {
+        pop_link(link_);
+        _PyThreadState_Attach(from);
+        leave_gate(owner);
+        return Outcome::kNoMemory;
+    }
+    copy_stack_limits(from, inside);
+    _PyThreadState_Attach(inside);
+    owner_ = &owner;
+    inside_ = inside;
+    stashed_exception_ = std::exchange(inside->current_exception, nullptr);
+    drain_if_pending(owner);
+    return Outcome::kEntered;
+}
+
+void InterpreterEntry::leave()
+{
+    Owner &owner = *std::exchange(owner_, nullptr);
+    assert(_PyThreadState_GET() == inside_);
+    assert(inside_->current_exception == nullptr);
+    inside_->current_exception = stashed_exception_;
+    PyThreadState *from = link_.from;
+    pop_link(link_);
+    _PyThreadState_Detach(inside_);
+    _PyThreadState_Attach(from);
+    leave_gate(owner);
+}
+
+bool this_thread_is_inside(const PyInterpreterState *interp)
+{
+    return find_in_chain(interp) != nullptr;
+}
+
+void drain_if_idle(Owner &owner)
+{
+    if (owner.release_queue.load(std::memory_order_relaxed) == nullptr || !enter_gate(owner)) {
+        return;
+    }
+    bool idle = is_idle(owner);
+    leave_gate(owner);
+    if (!idle) {
+        return;
+    }
+    InterpreterEntry entry;
+    // Entering drains.  If it fails, the owner is closing and drops its objects itself.
+    (void)entry.enter(owner);
+}
+
+void request_safe_point(Owner &owner)
+{
+#ifdef Py_GIL_DISABLED
+    _Py_set_eval_breaker_bit_all(owner.interp, _PY_CALLS_TO_DO_BIT);
+#else
+    _gil_runtime_state *gil = owner.interp->ceval.gil;
+    pthread_mutex_lock(&gil->mutex);
+    if (_Py_atomic_load_int_relaxed(&gil->locked)) {
+        auto *holder = static_cast<PyThreadState *>(
+            _Py_atomic_load_ptr_relaxed(&gil->last_holder));
+        if (holder->interp == owner.interp) {
+            _Py_set_eval_breaker_bit(holder, _PY_CALLS_TO_DO_BIT);
+        }
+    }
+    pthread_mutex_unlock(&gil->mutex);
+#endif
+}
+
+void delete_own_thread_states(PyThreadState *current)
+{
+    PyInterpreterState *interp = current->interp;
+    for (;;) {
+        PyThreadState *idle = nullptr;
+        _Py_FOR_EACH_TSTATE_BEGIN(interp, tstate) {
+            if (tstate != current && reinterpret_cast<_PyThreadStateImpl *>(tstate)->shared_own) {
+                idle = tstate;
+                break;
+            }
+        }
+        _Py_FOR_EACH_TSTATE_END(interp);
+        if (idle == nullptr) {
+            return;
+        }
+        PyThreadState_Clear(idle);
+        PyThreadState_Delete(idle);
+    }
+}
+
+}  // namespace pyshared
+
+using namespace pyshared;
+
+extern "C" {
+
+void _PyShared_ThreadStateDeleted(PyThreadState *tstate)
+{
+    if (tstate->thread_id != PyThread_get_thread_ident()) {
+        if (!reinterpret_cast<_PyThreadStateImpl *>(tstate)->shared_own) {
+            foreign_deletions.fetch_add(1, std::memory_order_release);
+        }
+        return;
+    }
+    for (size_t i = cache.count; i-- > 0;) {
+        if (cache.slots[i].tstate == tstate) {
+            remove_slot(i);
+        }
+    }
+}
+
+void _PyShared_ThreadExit(void)
+{
+    if (cache.purging || cache.innermost != nullptr) {
+        return;
+    }
+    cache.purging = true;
+    while (cache.count > 0) {
+        ThreadSlot slot = cache.slots[--cache.count];
+        if (slot.own && enter_gate(*slot.owner)) {
+            delete_thread_state(slot.tstate);
+            leave_gate(*slot.owner);
+        }
+        release(*slot.owner);
+    }
+    if (cache.slots != cache.inline_slots) {
+        _PyMem_DefaultRawFree(std::exchange(cache.slots, nullptr));
+    }
+    cache.slots = nullptr;
+    cache.capacity = 0;
+    cache.purging = false;
+}
+
+PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState *from,
+                                      _PyShared_Switch *link)
+{
+    _PyThreadState_Detach(from);
+    PyThreadState *tstate = _PyThreadState_NewBound(interp, _PyThreadState_WHENCE_EXEC);
+    if (tstate == nullptr) {
+        _PyThreadState_Attach(from);
+        return nullptr;
+    }
+    copy_stack_limits(from, tstate);
+    _PyThreadState_Attach(tstate);
+    push_link(*link, from);
+    return tstate;
+}
+
+void _PyShared_ExitSession(_PyShared_Switch *link)
+{
+    pop_link(*link);
+}
+
+void _PyShared_StackLimits(void (*ask)(uintptr_t *, uintptr_t *, uintptr_t), uintptr_t *base,
+                           uintptr_t *top, uintptr_t here)
+{
+    static constinit thread_local uintptr_t known_base = 0;
+    static constinit thread_local uintptr_t known_top = 0;
+    if (known_top == 0) {
+        ask(&known_base, &known_top, here);
+    }
+    *base = known_base;
+    *top = known_top;
+}
+
+}  // extern "C"

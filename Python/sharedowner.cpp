@@ -1,0 +1,622 @@
+// SPDX-License-Identifier: PSF-2.0
+// Owner records: the gate, the cells an interpreter owns, and their release.
+//
+// Owner:    each interpreter has one record; it alone touches the local part.
+// Threads:  the gate and the queue are anybody's.
+// Locks:    the registry's mutex, an owner's local lock, a scope's mutex: taken in this order, all
+//           leaves as far as Python is concerned: no code runs while one is held.
+// Shutdown: InterpreterEnding closes the gate and waits, InterpreterRetire empties the cells,
+//           InterpreterFini and InterpreterClear drop what the interpreter itself still holds,
+//           InterpreterDelete parts with the record.
+// See:      Doc/internals/lifecycle.md; Lib/test/test_sharing/test_lifetime.py.
+
+#include "pyshared_owner.hpp"
+
+#include "pyshared_entry.hpp"
+#include "pyshared_guards.hpp"
+#include "pyshared_proxy.hpp"
+#include "pyshared_scope.hpp"
+
+#include "pycore_parking_lot.h"
+#include "pycore_time.h"
+
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace pyshared {
+namespace {
+
+// Every record whose interpreter exists.
+struct Registry {
+    PyMutex mutex{};
+    Owner *head = nullptr;      // mutex
+    uint64_t last_serial = 0;   // mutex
+};
+
+constinit Registry registry;
+
+// How long an ending interpreter waits for calls in flight before it goes on without them.
+constexpr PyTime_t kDrainLimit = PyTime_t{2} * 1000 * 1000 * 1000;
+
+static_assert(offsetof(Owner, release_queue) == 0, "C code reads it as _PyShared_Owner");
+
+const char *death_reason(Death death)
+{
+    switch (death) {
+    case Death::kScopeClosed:
+        return "its scope was closed";
+    case Death::kReleased:
+        return "it was released";
+    case Death::kRevoked:
+        return "its owner revoked it";
+    case Death::kOwnerGone:
+        return "its owner was closed";
+    case Death::kNone:
+        break;
+    }
+    return "it is not alive";
+}
+
+// Put a cell, marked queued, on its owner's queue.
+enum class Pushed : uint8_t { kFirst, kMore, kClosed };
+
+Pushed push(Owner &owner, SharedCell &cell)
+{
+    SharedCell *head = owner.release_queue.load(std::memory_order_relaxed);
+    do {
+        if (head == closed_queue()) {
+            return Pushed::kClosed;
+        }
+        cell.next_queued = head;
+    } while (!owner.release_queue.compare_exchange_weak(head, &cell, std::memory_order_release,
+                                                        std::memory_order_relaxed));
+    return head == nullptr ? Pushed::kFirst : Pushed::kMore;
+}
+
+// Give a cell that nobody holds, its object dropped, back to the pool.
+void recycle(SharedCell &cell, Magazine *magazine)
+{
+    Owner &owner = *cell.owner;
+    Scope *scope = cell.scope;
+    if (cell.buried.load(std::memory_order_acquire)) {
+        PyMem_RawFree(cell.epitaph);
+    }
+    cell_pool().recycle(cell, magazine);
+    if (scope != nullptr) {
+        scope->release();
+    }
+    release(owner);
+}
+
+// Push and see that someone looks: the owner if it runs.
+// Returns whether the caller should look after an idle owner later.
+bool send_to_owner(SharedCell &cell)
+{
+    Owner &owner = *cell.owner;
+    if (enter_gate(owner)) {
+        bool first = push(owner, cell) == Pushed::kFirst;
+        if (first) {
+            request_safe_point(owner);
+        }
+        leave_gate(owner);
+        return first;
+    }
+    if (push(owner, cell) == Pushed::kClosed) {
+        // The owner is gone and dropped the object long ago.
+        recycle(cell, nullptr);
+    }
+    return false;
+}
+
+// Remember, in the interpreter this thread is attached to, to look whether the owner is idle.
+void remember_drop(Owner &owner)
+{
+    PyThreadState *tstate = _PyThreadState_GET();
+    if (tstate == nullptr || tstate->interp->xi.shared == nullptr) {
+        return;
+    }
+    Owner &here = *owner_of(tstate);
+    if (&here != &owner) {
+        LocalLock lock(here);
+        DropTargets &targets = here.dropped;
+        for (int i = 0; i < targets.count; ++i) {
+            if (targets.owners[i] == &owner) {
+                return;
+            }
+        }
+        if (targets.count < DropTargets::kCapacity) {
+            retain(owner);
+            targets.owners[targets.count++] = &owner;
+        }
+    }
+    _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
+}
+
+// The reference goes to the caller.
+Owner *take_drop_target(Owner &here)
+{
+    LocalLock lock(here);
+    DropTargets &targets = here.dropped;
+    return targets.count == 0 ? nullptr : targets.owners[--targets.count];
+}
+
+char *copy_type_name(PyObject *object)
+{
+    const char *name = Py_TYPE(object)->tp_name;
+    size_t size = std::strlen(name) + 1;
+    auto *copy = static_cast<char *>(PyMem_RawMalloc(size));
+    if (copy != nullptr) {
+        std::memcpy(copy, name, size);
+    }
+    return copy;
+}
+
+// Part the cell from its object; the reference goes to the caller.
+PyObject *take_object_lock_held(Owner &owner, SharedCell &cell)
+{
+    if (cell.object == nullptr) {
+        return nullptr;
+    }
+    owner.cells.remove(cell);
+    Scope::unlink(cell);
+    return std::exchange(cell.object, nullptr);
+}
+
+// Do what the state of one cell, just taken off the queue, asks for.
+PyObject *settle_lock_held(Owner &owner, SharedCell &cell)
+{
+    switch (take_off_queue(cell)) {
+    case Drained::kInUse:
+        return nullptr;
+    case Drained::kDead: {
+        PyObject *object = take_object_lock_held(owner, cell);
+        if (object != nullptr) {
+            cell.epitaph = copy_type_name(object);
+            cell.buried.store(true, std::memory_order_release);
+        }
+        return object;
+    }
+    case Drained::kUnused: {
+        PyObject *object = take_object_lock_held(owner, cell);
+        recycle(cell, &owner.magazine);
+        return object;
+    }
+    }
+    Py_UNREACHABLE();
+}
+
+// Take the whole queue, oldest first.
+SharedCell *take_queue(Owner &owner, SharedCell *leave_behind)
+{
+    SharedCell *newest = owner.release_queue.load(std::memory_order_relaxed);
+    do {
+        if (newest == closed_queue()) {
+            return nullptr;
+        }
+    } while (!owner.release_queue.compare_exchange_weak(newest, leave_behind,
+                                                        std::memory_order_acquire,
+                                                        std::memory_order_relaxed));
+    SharedCell *oldest = nullptr;
+    while (newest != nullptr) {
+        SharedCell *next = std::exchange(newest->next_queued, oldest);
+        oldest = std::exchange(newest, next);
+    }
+    return oldest;
+}
+
+void settle_all(Owner &owner, SharedCell *list)
+{
+    if (list == nullptr) {
+        return;
+    }
+    ErrorStash stash;
+    while (list != nullptr) {
+        SharedCell *cell = std::exchange(list, list->next_queued);
+        PyObject *object;
+        {
+            LocalLock lock(owner);
+            object = settle_lock_held(owner, *cell);
+        }
+        Py_XDECREF(object);
+    }
+}
+
+// Tstate: attached to the owner, so its queue is open, and nobody need be told.
+template <class Matches> void kill_cells(Owner &owner, Death why, Matches matches)
+{
+    LocalLock lock(owner);
+    owner.cells.for_each([&](SharedCell &cell) {
+        if (matches(cell) && kill_must_queue(cell, why)) {
+            (void)push(owner, cell);
+        }
+    });
+}
+
+void kill_all_cells(Owner &owner, Death why)
+{
+    kill_cells(owner, why, [](const SharedCell &) { return true; });
+}
+
+// Wait until nobody is inside the gate, or the limit has passed.
+void wait_for_entries(Owner &owner)
+{
+    PyTime_t deadline = _PyDeadline_Init(kDrainLimit);
+    for (;;) {
+        uint64_t gate = owner.gate.load(std::memory_order_acquire);
+        PyTime_t left = _PyDeadline_Get(deadline);
+        if (gate / kGateEntry == 0 || left <= 0) {
+            return;
+        }
+        _PyParkingLot_Park(&owner.gate, &gate, sizeof(gate), left, nullptr, /*detach=*/1);
+    }
+}
+
+PyObject *make_error_class(const char *name, const char *doc, PyObject *base, PyObject *base2)
+{
+    Ref bases = Ref::steal(base2 == nullptr ? PyTuple_Pack(1, base)
+                                            : PyTuple_Pack(2, base, base2));
+    if (!bases) {
+        return nullptr;
+    }
+    return PyErr_NewExceptionWithDoc(name, doc, bases.get(), nullptr);
+}
+
+}  // namespace
+
+bool enter_gate(Owner &owner)
+{
+    uint64_t old = owner.gate.fetch_add(kGateEntry, std::memory_order_acquire);
+    if ((old & kGateClosing) != 0) [[unlikely]] {
+        leave_gate(owner);
+        return false;
+    }
+    return true;
+}
+
+void leave_gate(Owner &owner)
+{
+    uint64_t old = owner.gate.fetch_sub(kGateEntry, std::memory_order_release);
+    if ((old & kGateClosing) != 0) [[unlikely]] {
+        // Only the address counts from here on: the closer may be gone already.
+        _PyParkingLot_UnparkAll(&owner.gate);
+    }
+}
+
+void release(Owner &owner)
+{
+    if (owner.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        owner.~Owner();
+        PyMem_RawFree(&owner);
+    }
+}
+
+SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
+{
+    enum class Problem : uint8_t { kNone, kMemory, kRetired, kScopeClosed, kTooMany };
+    Problem problem = Problem::kNone;
+    SharedCell *cell;
+    {
+        LocalLock lock(owner);
+        cell = owner.cells.find(CellTableTraits::hash(object, scope), [&](SharedCell &candidate) {
+            return candidate.object == object && candidate.scope == scope
+                   && !candidate.load(std::memory_order_relaxed).dead();
+        });
+        if (cell != nullptr) {
+            problem = take_handle(*cell) ? Problem::kNone : Problem::kTooMany;
+        }
+        else if (owner.retired) {
+            problem = Problem::kRetired;
+        }
+        else if ((cell = cell_pool().allocate(owner.magazine)) == nullptr) {
+            problem = Problem::kMemory;
+        }
+        else {
+            // Complete before it joins: whoever closes the scope may see it at once.
+            cell->owner = &owner;
+            cell->object = object;
+            if (scope != nullptr && !scope->add(*cell)) {
+                cell_pool().recycle(*cell, &owner.magazine);
+                problem = Problem::kScopeClosed;
+            }
+            else {
+                Py_INCREF(object);
+                retain(owner);
+                owner.cells.insert(*cell);
+            }
+        }
+    }
+    switch (problem) {
+    case Problem::kNone:
+        return cell;
+    case Problem::kMemory:
+        PyErr_NoMemory();
+        break;
+    case Problem::kTooMany:
+        PyErr_SetString(PyExc_OverflowError, "too many references to one shared object");
+        break;
+    case Problem::kRetired:
+        PyErr_SetString(PyExc_InterpreterError,
+                        "cannot share objects of an interpreter that is ending");
+        break;
+    case Problem::kScopeClosed:
+        if (PyObject *type = dead_proxy_error(owner)) {
+            PyErr_Format(type, "cannot share a '%.200s' object in a scope that is closed",
+                         Py_TYPE(object)->tp_name);
+        }
+        break;
+    }
+    return nullptr;
+}
+
+void drop_handle(SharedCell &cell)
+{
+    if (!drop_handle_must_queue(cell)) {
+        return;
+    }
+    // Marked queued and not pushed yet: the cell and its owner cannot go away before the push.
+    Owner &owner = *cell.owner;
+    retain(owner);
+    if (send_to_owner(cell)) {
+        remember_drop(owner);
+    }
+    release(owner);
+}
+
+void kill(SharedCell &cell, Death why)
+{
+    if (kill_must_queue(cell, why)) {
+        (void)send_to_owner(cell);
+    }
+}
+
+void revoke_object(Owner &here, const SharedCell &cell)
+{
+    const PyObject *object = cell.object;
+    if (object != nullptr) {
+        kill_cells(here, Death::kRevoked,
+                   [object](const SharedCell &other) { return other.object == object; });
+        drain(here);
+    }
+}
+
+void drain(Owner &owner)
+{
+    settle_all(owner, take_queue(owner, nullptr));
+}
+
+PyObject *describe_dead(const SharedCell &cell)
+{
+    Death death = cell.death.load(std::memory_order_relaxed);
+    if (death == Death::kNone && (cell.owner->gate.load(std::memory_order_relaxed) & kGateClosing)) {
+        death = Death::kOwnerGone;
+    }
+    const char *reason = death_reason(death);
+    long long id = cell.owner->interp_id;
+    if (cell.buried.load(std::memory_order_acquire) && cell.epitaph != nullptr) {
+        return PyUnicode_FromFormat("dead proxy of a '%.200s' object of interpreter %lld: %s",
+                                    cell.epitaph, id, reason);
+    }
+    return PyUnicode_FromFormat("dead proxy of an object of interpreter %lld: %s", id, reason);
+}
+
+void raise_dead(const SharedCell &cell)
+{
+    Ref message = Ref::steal(describe_dead(cell));
+    PyObject *type = dead_proxy_error(*owner_of(_PyThreadState_GET()));
+    if (message && type != nullptr) {
+        PyErr_SetObject(type, message.get());
+    }
+}
+
+PyObject *dead_proxy_error(Owner &here)
+{
+    if (here.dead_proxy_error == nullptr) {
+        here.dead_proxy_error = make_error_class(
+            "concurrent.interpreters.DeadProxyError",
+            "A proxy was used whose object is gone.\n\n"
+            "The message says what was wrapped, by which interpreter, and why it is dead: its\n"
+            "scope was closed, it was released or revoked, or its owner was closed.",
+            PyExc_RuntimeError, PyExc_ReferenceError);
+    }
+    return here.dead_proxy_error;
+}
+
+PyObject *remote_error(Owner &here)
+{
+    if (here.remote_error == nullptr) {
+        here.remote_error = make_error_class(
+            "concurrent.interpreters.RemoteError",
+            "An exception of another interpreter whose class this one cannot have.\n\n"
+            "exception -- a proxy of the exception itself\n"
+            "excinfo   -- its type, message and formatted traceback",
+            PyExc_InterpreterError, nullptr);
+    }
+    return here.remote_error;
+}
+
+PyObject *remote_traceback(Owner &here)
+{
+    if (here.remote_traceback == nullptr) {
+        here.remote_traceback = make_error_class(
+            "concurrent.interpreters.RemoteTraceback",
+            "Where an exception was raised in the interpreter that it came from; its cause.",
+            PyExc_Exception, nullptr);
+    }
+    return here.remote_traceback;
+}
+
+PyObject *share_name(Owner &here)
+{
+    if (here.share_name == nullptr) {
+        here.share_name = PyUnicode_InternFromString("__share__");
+    }
+    return here.share_name;
+}
+
+void for_each_owner(void (*visit)(Owner &, void *), void *context)
+{
+    LeafLock lock(registry.mutex);
+    for (Owner *owner = registry.head; owner != nullptr; owner = owner->next) {
+        visit(*owner, context);
+    }
+}
+
+}  // namespace pyshared
+
+using namespace pyshared;
+
+extern "C" {
+
+int _PyShared_InterpreterInit(PyInterpreterState *interp)
+{
+    void *memory = PyMem_RawCalloc(1, sizeof(Owner));
+    if (memory == nullptr) {
+        return -1;
+    }
+    Owner *owner = ::new (memory) Owner{};
+    owner->interp = interp;
+    owner->interp_id = PyInterpreterState_GetID(interp);
+    {
+        LeafLock lock(registry.mutex);
+        owner->serial = ++registry.last_serial;
+        owner->next = registry.head;
+        registry.head = owner;
+    }
+    interp->xi.shared = reinterpret_cast<_PyShared_Owner *>(owner);
+    return 0;
+}
+
+int _PyShared_RefuseEnd(PyInterpreterState *interp)
+{
+    Owner *owner = owner_of(interp);
+    if (owner == nullptr) {
+        return 0;
+    }
+    if (this_thread_is_inside(interp)) {
+        PyErr_Format(PyExc_InterpreterError,
+                     "cannot close interpreter %lld: this thread is in a call from it",
+                     (long long)owner->interp_id);
+        return -1;
+    }
+    uint64_t calls = entries_in_flight(*owner);
+    if (calls != 0) {
+        PyErr_Format(PyExc_InterpreterError,
+                     "cannot close interpreter %lld: %llu call%s of its objects running in it",
+                     (long long)owner->interp_id, (unsigned long long)calls,
+                     calls == 1 ? " is" : "s are");
+        return -1;
+    }
+    int64_t exports = owner->exports.load(std::memory_order_relaxed);
+    if (exports != 0) {
+        PyErr_Format(PyExc_InterpreterError,
+                     "cannot close interpreter %lld: others hold %lld of its buffers",
+                     (long long)owner->interp_id, (long long)exports);
+        return -1;
+    }
+    return 0;
+}
+
+int _PyShared_MayEnd(PyInterpreterState *interp)
+{
+    Owner *owner = owner_of(interp);
+    return owner == nullptr
+           || (!this_thread_is_inside(interp) && entries_in_flight(*owner) == 0
+               && owner->exports.load(std::memory_order_relaxed) == 0);
+}
+
+void _PyShared_InterpreterEnding(PyThreadState *tstate)
+{
+    Owner *owner = owner_of(tstate);
+    if (owner == nullptr) {
+        return;
+    }
+    owner->gate.fetch_or(kGateClosing, std::memory_order_acq_rel);
+    wait_for_entries(*owner);
+    drain(*owner);
+    if (entries_in_flight(*owner) == 0) {
+        delete_own_thread_states(tstate);
+    }
+}
+
+void _PyShared_SafePoint(PyThreadState *tstate)
+{
+    Owner *here = owner_of(tstate);
+    if (here == nullptr) {
+        return;
+    }
+    drain_if_pending(*here);
+    while (Owner *target = take_drop_target(*here)) {
+        drain_if_idle(*target);
+        release(*target);
+    }
+}
+
+void _PyShared_InterpreterRetire(PyThreadState *tstate)
+{
+    Owner *owner = owner_of(tstate);
+    if (owner == nullptr) {
+        return;
+    }
+    // Destructors may share anew, a bounded number of times.
+    for (int round = 0; round < 100 && owner->cells.size() != 0; ++round) {
+        kill_all_cells(*owner, Death::kOwnerGone);
+        drain(*owner);
+    }
+    {
+        LocalLock lock(*owner);
+        owner->retired = true;
+    }
+    kill_all_cells(*owner, Death::kOwnerGone);
+    settle_all(*owner, take_queue(*owner, closed_queue()));
+    cell_pool().flush(owner->magazine);
+    while (owner->dropped.count > 0) {
+        release(*owner->dropped.owners[--owner->dropped.count]);
+    }
+}
+
+void _PyShared_InterpreterFini(PyInterpreterState *interp)
+{
+    Owner *owner = owner_of(interp);
+    if (owner != nullptr) {
+        Py_CLEAR(owner->dead_proxy_error);
+        Py_CLEAR(owner->remote_error);
+        Py_CLEAR(owner->remote_traceback);
+        Py_CLEAR(owner->share_name);
+    }
+}
+
+void _PyShared_InterpreterClear(PyInterpreterState *interp)
+{
+    Owner *owner = owner_of(interp);
+    if (owner != nullptr) {
+        abandon_proxies(*owner);
+    }
+}
+
+void _PyShared_InterpreterDelete(PyInterpreterState *interp)
+{
+    Owner *owner = owner_of(interp);
+    if (owner == nullptr) {
+        return;
+    }
+    owner->gate.fetch_or(kGateClosing, std::memory_order_acq_rel);
+    interp->xi.shared = nullptr;
+    {
+        LeafLock lock(registry.mutex);
+        for (Owner **link = &registry.head; *link != nullptr; link = &(*link)->next) {
+            if (*link == owner) {
+                *link = owner->next;
+                break;
+            }
+        }
+    }
+    owner->interp = nullptr;
+    release(*owner);
+    if (_Py_IsMainInterpreter(interp)) {
+        _PyShared_ThreadExit();
+        cell_pool().release_all();
+    }
+}
+
+}  // extern "C"

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: PSF-2.0
+// Proxies in tokens, in pickles, and in the base's own queues, channels and calls.
+//
+// Threads:  a pickle session belongs to the thread that pickles; what it holds may be freed by any.
+// Locks:    none.
+// See:      Doc/internals/crossing.md; Lib/test/test_sharing/test_transit.py.
+
+#include "pyshared_transit.hpp"
+
+#include "pyshared_guards.hpp"
+#include "pyshared_parcel.hpp"
+#include "pyshared_proxy.hpp"
+
+#include "pycore_crossinterp.h"
+
+#include <cstring>
+#include <utility>
+
+namespace pyshared {
+namespace {
+
+// Tokens
+
+struct Token {
+    uint32_t magic;
+    uint32_t index;
+    uint64_t generation;
+};
+static_assert(sizeof(Token) == kTokenSize);
+
+constexpr uint32_t kMagic = 0x72687370;  // "pshr"
+
+// Pickles
+
+// The handles a pickle holds.
+struct Held {
+    SharedCell *cell;
+    Held *next;
+};
+
+struct PickleSession {
+    Held *held;
+    PickleSession *outer;
+};
+
+constinit thread_local PickleSession *session = nullptr;
+
+class [[nodiscard]] SessionScope final {
+public:
+    SessionScope() : session_{nullptr, session} { session = &session_; }
+    ~SessionScope()
+    {
+        session = session_.outer;
+        void *held = take();
+        _PyShared_PickleRelease(&held);
+    }
+    SessionScope(const SessionScope &) = delete;
+    SessionScope &operator=(const SessionScope &) = delete;
+    Held *take() { return std::exchange(session_.held, nullptr); }
+
+private:
+    PickleSession session_;
+};
+
+int hold_for_session(SharedCell &cell)
+{
+    auto *held = static_cast<Held *>(PyMem_RawMalloc(sizeof(Held)));
+    if (held == nullptr) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (!take_handle(cell)) {
+        PyMem_RawFree(held);
+        PyErr_SetString(PyExc_OverflowError, "too many references to one shared object");
+        return -1;
+    }
+    *held = Held{&cell, session->held};
+    session->held = held;
+    return 0;
+}
+
+// The base's cross-interpreter data
+
+void free_cell_data(void *data)
+{
+    drop_handle(*static_cast<SharedCell *>(data));
+}
+
+PyObject *cell_from_data(_PyXIData_t *xidata)
+{
+    auto &cell = *static_cast<SharedCell *>(_PyXIData_DATA(xidata));
+    if (!take_handle(cell)) {
+        PyErr_SetString(PyExc_OverflowError, "too many references to one shared object");
+        return nullptr;
+    }
+    return receive_cell(cell);
+}
+
+int proxy_to_data(PyThreadState *tstate, PyObject *object, _PyXIData_t *xidata)
+{
+    ProxyObject &proxy = *as_proxy(object);
+    proxy.armed = false;
+    if (proxy.uses.released()) {
+        raise_released(proxy);
+        return -1;
+    }
+    if (!take_handle(*proxy.cell)) {
+        PyErr_SetString(PyExc_OverflowError, "too many references to one shared object");
+        return -1;
+    }
+    _PyXIData_Init(xidata, tstate->interp, proxy.cell, nullptr, cell_from_data);
+    _PyXIData_SET_FREE(xidata, free_cell_data);
+    return 0;
+}
+
+// An object whose type has __share__: what it answered travels in its place.
+int share_result_to_data(PyThreadState *tstate, PyObject *object, xidata_fallback_t fallback,
+                         _PyXIData_t *xidata)
+{
+    Ref shared = Ref::steal(call_share_method(object));
+    if (!shared) {
+        if (!PyErr_Occurred()) {
+            PyErr_Format(PyExc_TypeError, "%T.__share__ is gone", object);
+        }
+        return -1;
+    }
+    return _PyObject_GetXIData(tstate, shared.get(), fallback, xidata);
+}
+
+bool has_share_method(PyObject *object)
+{
+    PyObject *name = share_name(*owner_of(_PyThreadState_GET()));
+    if (name == nullptr) {
+        PyErr_Clear();
+        return false;
+    }
+    PyObject *method = _PyType_LookupRef(Py_TYPE(object), name);
+    Py_XDECREF(method);
+    return method != nullptr;
+}
+
+}  // namespace
+
+PyObject *make_token(const SharedCell &cell)
+{
+    Token token{kMagic, cell.index, cell.load().generation()};
+    return PyBytes_FromStringAndSize(reinterpret_cast<const char *>(&token), sizeof(token));
+}
+
+SharedCell *resolve_token(PyObject *bytes)
+{
+    if (!PyBytes_Check(bytes)) {
+        PyErr_Format(PyExc_TypeError, "a share token is bytes, not '%T'", bytes);
+        return nullptr;
+    }
+    Token token;
+    if (PyBytes_GET_SIZE(bytes) != sizeof(token)) {
+        PyErr_SetString(PyExc_ValueError, "not a share token: its length is wrong");
+        return nullptr;
+    }
+    std::memcpy(&token, PyBytes_AS_STRING(bytes), sizeof(token));
+    if (token.magic != kMagic) {
+        PyErr_SetString(PyExc_ValueError, "not a share token");
+        return nullptr;
+    }
+    SharedCell *cell = cell_pool().at(token.index);
+    if (cell != nullptr && try_take_handle(*cell, token.generation)) {
+        return cell;
+    }
+    PyObject *type = dead_proxy_error(*owner_of(_PyThreadState_GET()));
+    if (type != nullptr) {
+        PyErr_SetString(type, "stale share token: the object it was made for is no longer shared");
+    }
+    return nullptr;
+}
+
+bool is_registered(PyThreadState *tstate, PyObject *value)
+{
+    _PyXIData_getdata_t getdata = _PyXIData_Lookup(tstate, value);
+    return getdata.basic != nullptr
+           || (getdata.fallback != nullptr && getdata.fallback != share_result_to_data);
+}
+
+bool in_pickle_session()
+{
+    return session != nullptr;
+}
+
+PyObject *reduce_in_pickle_session(PyObject *object)
+{
+    ProxyObject &proxy = *as_proxy(object);
+    proxy.armed = false;
+    if (proxy.uses.released()) {
+        raise_released(proxy);
+        return nullptr;
+    }
+    Ref token = Ref::steal(make_token(*proxy.cell));
+    Ref arrive = Ref::steal(PyImport_ImportModuleAttrString("_sharedobjects", "_arrive"));
+    if (!token || !arrive || hold_for_session(*proxy.cell) < 0) {
+        return nullptr;
+    }
+    return Py_BuildValue("O(O)", arrive.get(), token.get());
+}
+
+}  // namespace pyshared
+
+using namespace pyshared;
+
+extern "C" {
+
+_PyXIData_getdata_t _PyShared_LookupXIData(PyObject *object)
+{
+    _PyXIData_getdata_t getdata = {};
+    if (PySharedObjectProxy_Check(object)) {
+        getdata.basic = proxy_to_data;
+    }
+    else if (has_share_method(object)) {
+        getdata.fallback = share_result_to_data;
+    }
+    return getdata;
+}
+
+int _PyShared_FreesAnywhere(_PyXIData_t *xidata)
+{
+    return xidata->obj == nullptr
+           && (xidata->free == free_cell_data || xidata->free == PyMem_RawFree);
+}
+
+PyObject *_PyShared_PickleDumps(_PyShared_dumps dumps, void *context, PyObject *object,
+                                void **held)
+{
+    SessionScope scope;
+    PyObject *bytes = dumps(context, object);
+    *held = bytes == nullptr ? nullptr : scope.take();
+    return bytes;
+}
+
+void _PyShared_PickleRelease(void **data)
+{
+    auto *held = static_cast<Held *>(std::exchange(*data, nullptr));
+    while (held != nullptr) {
+        Held *next = held->next;
+        drop_handle(*held->cell);
+        PyMem_RawFree(held);
+        held = next;
+    }
+}
+
+}  // extern "C"
