@@ -40,7 +40,8 @@ def rpath_flags(arguments):
     """Return link flags by which a shared libpython is found in place and installed."""
     if "--enable-shared" not in arguments:
         return ""
-    folders = [r"\$$ORIGIN", r"\$$ORIGIN/../lib"]
+    # In place for python and for Programs/_testembed; installed, for bin/python.
+    folders = [r"\$$ORIGIN", r"\$$ORIGIN/..", r"\$$ORIGIN/../lib"]
     folders += [argument.partition("=")[2] for argument in arguments
                 if argument.startswith("--libdir=/")]
     return " " + " ".join(f"-Wl,-rpath,{folder}" for folder in folders)

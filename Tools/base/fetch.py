@@ -144,7 +144,8 @@ def mirrored_archive(pin, scratch):
     for root in mirrors():
         url = f"{root}/{pin['pool']}/{pin['archive']}"
         print(f"Asking apt for {url}", flush=True)
-        helper = subprocess.run([APT_HELPER, "download-file", url, str(path),
+        helper = subprocess.run([APT_HELPER, "-o", "APT::Sandbox::User=root",
+                                 "download-file", url, str(path),
                                  f"SHA256:{pin['sha256']}"], stdin=subprocess.DEVNULL)
         if helper.returncode == 0 and path.is_file():
             verify(path, pin, url)
