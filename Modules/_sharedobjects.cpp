@@ -178,23 +178,24 @@ PyObject *arrive(PyObject *, PyObject *bytes)
     return cell == nullptr ? nullptr : receive_cell(*cell);
 }
 
-PyDoc_STRVAR(has_share_doc,
-"crosses($module, obj, /)\n--\n\n"
-"Return whether obj crosses by itself: natively, as a proxy, or by __share__.");
+PyDoc_STRVAR(is_shareable_doc,
+"is_shareable($module, obj, /)\n--\n\n"
+"Return whether obj crosses to another interpreter without being pickled.\n\n"
+"True for values that cross natively, for proxies, and for objects whose type\n"
+"has a __share__ method.  Only the type is looked at: a tuple is shareable\n"
+"whatever is in it.  The constants and classes that all interpreters have in\n"
+"common (Ellipsis, int, ...) are not called shareable, as upstream has it.");
 
-PyObject *crosses(PyObject *, PyObject *object)
+PyObject *is_shareable(PyObject *, PyObject *object)
 {
-    if (PySharedObjectProxy_Check(object)) {
+    if (PySharedObjectProxy_Check(object) || crosses_by_value(Py_TYPE(object))) {
         Py_RETURN_TRUE;
     }
-    int native = is_native(object);
-    if (native < 0) {
+    _PyXIData_getdata_t getdata = _PyXIData_Lookup(_PyThreadState_GET(), object);
+    if (PyErr_Occurred()) {
         return nullptr;
     }
-    if (native == 0) {
-        native = _PyShared_LookupXIData(object).fallback != nullptr;
-    }
-    return PyBool_FromLong(native);
+    return PyBool_FromLong(getdata.basic != nullptr || getdata.fallback != nullptr);
 }
 
 PyDoc_STRVAR(share_stats_doc,
@@ -316,7 +317,7 @@ PyMethodDef module_methods[] = {
     {"revoke", revoke, METH_O, revoke_doc},
     {"share_token", share_token, METH_O, share_token_doc},
     {"share_stats", share_stats, METH_NOARGS, share_stats_doc},
-    {"crosses", crosses, METH_O, has_share_doc},
+    {"is_shareable", is_shareable, METH_O, is_shareable_doc},
     {"_arrive", arrive, METH_O, arrive_doc},
     {},
 };

@@ -10,6 +10,8 @@
 
 #include "pyshared_operation.hpp"
 
+#include "pyshared_arguments.hpp"
+#include "pyshared_name.hpp"
 #include "pyshared_scope.hpp"
 #include "pyshared_transit.hpp"
 
@@ -200,59 +202,10 @@ PyObject *proxy_new(PyTypeObject *, PyObject *args, PyObject *kwargs)
 
 // Calls
 
-// Arguments that arrived, in one array with a free slot in front.
-class [[nodiscard]] ReceivedArguments final {
-public:
-    explicit ReceivedArguments(size_t count) : count_(count)
-    {
-        if (count + 1 > kInline) {
-            all_ = static_cast<PyObject **>(PyMem_Calloc(count + 1, sizeof(PyObject *)));
-        }
-    }
-    ~ReceivedArguments()
-    {
-        if (all_ == nullptr) {
-            return;
-        }
-        for (size_t i = 1; i <= count_; ++i) {
-            Py_XDECREF(all_[i]);
-        }
-        if (all_ != inline_) {
-            PyMem_Free(all_);
-        }
-    }
-    ReceivedArguments(const ReceivedArguments &) = delete;
-    ReceivedArguments &operator=(const ReceivedArguments &) = delete;
-
-    // Fill the array, asking receive(index, &value) for each one.
-    template <class Receive> bool fill(Receive receive)
-    {
-        if (all_ == nullptr) {
-            PyErr_NoMemory();
-            return false;
-        }
-        for (size_t i = 0; i < count_; ++i) {
-            if (receive(i, &all_[i + 1]) < 0) {
-                return false;
-            }
-        }
-        return true;
-    }
-
-    PyObject *const *begin() const { return all_ + 1; }
-
-private:
-    static constexpr size_t kInline = 8;
-
-    PyObject *inline_[kInline] = {};
-    PyObject **all_ = inline_;
-    size_t count_;
-};
-
 PyObject *call_here(Operation &operation, PyObject *const *arguments, size_t positional,
                     size_t count, PyObject *names)
 {
-    ReceivedArguments here(count);
+    ArgumentArray here(count);
     bool received = here.fill([&](size_t i, PyObject **value) {
         *value = unwrap_home(arguments[i]);
         return *value == nullptr ? -1 : 0;
@@ -268,7 +221,7 @@ PyObject *call_here(Operation &operation, PyObject *const *arguments, size_t pos
 void call_there(Operation &operation, size_t positional, size_t count)
 {
     Parcel &parcel = operation.arguments();
-    ReceivedArguments there(count);
+    ArgumentArray there(count);
     bool received = there.fill([&](size_t, PyObject **value) { return parcel.unpack(value); });
     PyObject *names = nullptr;
     if (!received || parcel.unpack(&names) < 0) {
@@ -293,14 +246,7 @@ PyObject *proxy_vectorcall(PyObject *self, PyObject *const *arguments, size_t na
     if (operation.is_local()) {
         return call_here(operation, arguments, positional, count, names);
     }
-    Parcel &parcel = operation.arguments();
-    for (size_t i = 0; i < count; ++i) {
-        if (parcel.pack(arguments[i]) < 0) {
-            return nullptr;
-        }
-    }
-    if ((names == nullptr ? parcel.pack_absent() : parcel.pack(names)) < 0
-        || !operation.enter()) {
+    if (!pack_arguments(operation.arguments(), arguments, count, names) || !operation.enter()) {
         return nullptr;
     }
     call_there(operation, positional, count);
@@ -348,9 +294,14 @@ PyObject *object_compare(PyObject *object, PyObject *other, int op)
     return compare(object, other, op);
 }
 
-int object_set_attribute(PyObject *object, PyObject *name, PyObject *value)
+PyObject *object_get_attribute(PyObject *object, Name name)
 {
-    return PyObject_SetAttr(object, name, value);
+    return PyObject_GetAttr(object, name.text);
+}
+
+int object_set_attribute(PyObject *object, Name name, PyObject *value)
+{
+    return PyObject_SetAttr(object, name.text, value);
 }
 
 int object_set_item(PyObject *object, PyObject *key, PyObject *value)
@@ -555,7 +506,12 @@ PyObject *proxy_getattro(PyObject *self, PyObject *name)
             return PyObject_GenericGetAttr(self, name);
         }
     }
-    return on_object<PyObject_GetAttr>(self, name);
+    return on_object<object_get_attribute>(self, name_for(self, name));
+}
+
+int proxy_setattro(PyObject *self, PyObject *name, PyObject *value)
+{
+    return on_object<object_set_attribute>(self, name_for(self, name), value);
 }
 
 // Special methods that have no slot
@@ -949,7 +905,7 @@ PyTypeObject PySharedObjectProxy_Type = {
     .tp_call = PyVectorcall_Call,
     .tp_str = on_object<object_str>,
     .tp_getattro = proxy_getattro,
-    .tp_setattro = on_object<object_set_attribute>,
+    .tp_setattro = proxy_setattro,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_doc = kProxyDoc,
     .tp_traverse = proxy_traverse,

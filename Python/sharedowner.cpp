@@ -14,6 +14,7 @@
 
 #include "pyshared_entry.hpp"
 #include "pyshared_guards.hpp"
+#include "pyshared_name.hpp"
 #include "pyshared_proxy.hpp"
 #include "pyshared_scope.hpp"
 
@@ -579,6 +580,7 @@ void _PyShared_InterpreterFini(PyInterpreterState *interp)
 {
     Owner *owner = owner_of(interp);
     if (owner != nullptr) {
+        forget_names(*owner);
         Py_CLEAR(owner->dead_proxy_error);
         Py_CLEAR(owner->remote_error);
         Py_CLEAR(owner->remote_traceback);

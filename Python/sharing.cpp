@@ -54,13 +54,6 @@ bool is_static_value(PyObject *value)
                || type == &PyTuple_Type);
 }
 
-bool crosses_by_value(PyTypeObject *type)
-{
-    return type == &PyLong_Type || type == &PyUnicode_Type || type == &PyFloat_Type
-           || type == &PyBytes_Type || type == &PyTuple_Type || type == &PyComplex_Type
-           || type == &PyFrozenSet_Type || type == &PySlice_Type || type == &PyRange_Type;
-}
-
 // The object's __share__, bound, looked up on its type; or null without an exception.
 PyObject *share_method(PyObject *value)
 {
@@ -204,16 +197,21 @@ int Parcel::pack_absent()
     return append(Kind::kAbsent) == nullptr ? -1 : 0;
 }
 
+int Parcel::pack_immortal(PyObject *value)
+{
+    Node *node = append(Kind::kReference);
+    if (node == nullptr) {
+        return -1;
+    }
+    node->pointer = value;
+    return 0;
+}
+
 int Parcel::pack(PyObject *value)
 {
     PyTypeObject *type = Py_TYPE(value);
     if (is_singleton(value) || is_static_value(value)) {
-        Node *node = append(Kind::kReference);
-        if (node == nullptr) {
-            return -1;
-        }
-        node->pointer = value;
-        return 0;
+        return pack_immortal(value);
     }
     if (type == &PyLong_Type) {
         return pack_integer(value);
@@ -412,12 +410,7 @@ int Parcel::pack_wrapped(PyObject *value)
 int Parcel::pack_other(PyObject *value)
 {
     if (is_core_static_type(value)) {
-        Node *node = append(Kind::kReference);
-        if (node == nullptr) {
-            return -1;
-        }
-        node->pointer = value;
-        return 0;
+        return pack_immortal(value);
     }
     PyThreadState *tstate = _PyThreadState_GET();
     if (is_registered(tstate, value)) {
@@ -584,6 +577,13 @@ PyObject *Parcel::unpack_three(Node &node)
     }
     PyObject *arguments[] = {parts[0].get(), parts[1].get(), parts[2].get()};
     return PyObject_Vectorcall(reinterpret_cast<PyObject *>(&PyRange_Type), arguments, 3, nullptr);
+}
+
+bool crosses_by_value(PyTypeObject *type)
+{
+    return type == &PyLong_Type || type == &PyUnicode_Type || type == &PyFloat_Type
+           || type == &PyBytes_Type || type == &PyTuple_Type || type == &PyComplex_Type
+           || type == &PyFrozenSet_Type || type == &PySlice_Type || type == &PyRange_Type;
 }
 
 int is_native(PyObject *value)

@@ -22,7 +22,7 @@
    _PyShared_EnterSession, Exit    crossinterp.c                      Interpreter.exec and call
    _PyShared_IsProxy, ...XIData    crossinterp*.c                     queues, calls, channels
    _PyShared_Pickle*               crossinterp.c                      proxies inside pickles
-   _PyShared_AfterForkChild        posixmodule.c                      the child of a fork
+   _PyShared_LoadMethod            object.c                           proxy.method(...)
 */
 
 #ifndef Py_INTERNAL_SHAREDOBJECT_H
@@ -118,6 +118,14 @@ struct _PyShared_Switch {
 extern PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState *from,
                                              struct _PyShared_Switch *link);
 extern void _PyShared_ExitSession(struct _PyShared_Switch *link);
+
+/* Method calls */
+
+/* What `proxy.text(...)` loads in place of the method: called with the proxy
+   first, it looks up and calls in one entry.
+   Tstate: attached.  Refs: new.  Errors: none; NULL: load the attribute. */
+extern PyObject *_PyShared_LoadMethod(PyObject *proxy, PyObject *text);
+extern PyTypeObject _PySharedName_Type;
 
 /* Crossing through the base's own queues, channels and calls */
 

@@ -23,6 +23,7 @@
 namespace pyshared {
 
 struct ProxyObject;
+struct SharedName;
 
 struct CellTableTraits {
     using Node = SharedCell;
@@ -39,6 +40,13 @@ struct ProxyTableTraits {
     static size_t hash(const SharedCell *cell) { return hash_pointer(cell); }
     static size_t hash(const ProxyObject &proxy);
     static ProxyObject *&next(ProxyObject &proxy);
+};
+
+struct NameTableTraits {
+    using Node = SharedName;
+    static size_t hash(const PyObject *text) { return hash_pointer(text); }
+    static size_t hash(const SharedName &name);
+    static SharedName *&next(SharedName &name);
 };
 
 // Owners whose objects this interpreter dropped last; it looks whether they are idle at its next
@@ -76,6 +84,7 @@ struct Owner {
     Magazine magazine;
     IntrusiveTable<CellTableTraits> cells;      // every cell it owns that has its object
     IntrusiveTable<ProxyTableTraits> proxies;   // the one proxy of each cell known here
+    IntrusiveTable<NameTableTraits> names;      // one reference each
     DropTargets dropped;
     OpenWith *open_withs = nullptr;
     ProxyObject *immortal_proxies = nullptr;    // freed when the interpreter is cleared

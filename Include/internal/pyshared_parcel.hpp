@@ -53,6 +53,9 @@ public:
     // Append a proxy of the value, whatever it is.
     [[nodiscard]] int pack_wrapped(PyObject *value);
 
+    // Append an object that is immortal in the receiver, or everywhere.
+    [[nodiscard]] int pack_immortal(PyObject *value);
+
     // Append "no value": the other side gets null.
     [[nodiscard]] int pack_absent();
 
@@ -165,6 +168,9 @@ private:
     Node inline_nodes_[kInlineNodes];
     alignas(8) char inline_bytes_[kInlineBytes];
 };
+
+// Do instances of exactly this type cross by value, item by item?
+bool crosses_by_value(PyTypeObject *type);
 
 // Does a value of this type cross by itself: by value, by reference or as registered?
 // Tstate: attached.  Errors: -1 with an exception set.

@@ -79,6 +79,18 @@ public:
         }
     }
 
+    // Take every node out, calling drop(node) for each.
+    template <class Drop> void clear(Drop drop)
+    {
+        for (size_t i = 0; i <= mask_; ++i) {
+            while (Node *node = buckets_[i]) {
+                buckets_[i] = std::exchange(Traits::next(*node), nullptr);
+                --size_;
+                drop(*node);
+            }
+        }
+    }
+
 private:
     void link(Node &node)
     {

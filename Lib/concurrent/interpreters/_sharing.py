@@ -9,8 +9,8 @@ import weakref
 import _sharedobjects
 from _sharedobjects import (
     DeadProxyError, RemoteError, RemoteTraceback, SharedObjectProxy,
-    is_alive, release, revoke, share, share_forever, share_stats, share_token,
-    crosses as _crosses,
+    is_alive, is_shareable, release, revoke, share, share_forever,
+    share_stats, share_token,
 )
 
 
@@ -20,16 +20,6 @@ __all__ = [
     'share_token', 'share_stats',
     'DeadProxyError', 'RemoteError', 'RemoteTraceback',
 ]
-
-
-def is_shareable(obj, /):
-    """Return whether obj crosses to another interpreter without being pickled.
-
-    True for natively shareable objects, for proxies, and for objects whose
-    type has a __share__ method.  Only the type is looked at: a tuple is
-    shareable whatever is in it.
-    """
-    return _crosses(obj)
 
 
 def owner(proxy, /):

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: PSF-2.0
+// The arguments of a vectorcall, on both sides of a crossing.
+
+#pragma once
+
+#include "pyshared_parcel.hpp"
+
+#include <cstddef>
+
+namespace pyshared {
+
+// Pack `count` arguments, the values of keywords among them, and the keywords' names or "absent".
+// Tstate: attached to the caller.  Errors: false with an exception set.
+[[nodiscard]] inline bool pack_arguments(Parcel &parcel, PyObject *const *arguments, size_t count,
+                                         PyObject *names)
+{
+    for (size_t i = 0; i < count; ++i) {
+        if (parcel.pack(arguments[i]) < 0) {
+            return false;
+        }
+    }
+    return (names == nullptr ? parcel.pack_absent() : parcel.pack(names)) == 0;
+}
+
+// Arguments that arrived, in one array with a free slot in front (PY_VECTORCALL_ARGUMENTS_OFFSET).
+class [[nodiscard]] ArgumentArray final {
+public:
+    explicit ArgumentArray(size_t count) : count_(count)
+    {
+        if (count + 1 > kInline) {
+            all_ = static_cast<PyObject **>(PyMem_Calloc(count + 1, sizeof(PyObject *)));
+        }
+    }
+    ~ArgumentArray()
+    {
+        if (all_ == nullptr) {
+            return;
+        }
+        for (size_t i = 1; i <= filled_; ++i) {
+            Py_DECREF(all_[i]);
+        }
+        if (all_ != inline_) {
+            PyMem_Free(all_);
+        }
+    }
+    ArgumentArray(const ArgumentArray &) = delete;
+    ArgumentArray &operator=(const ArgumentArray &) = delete;
+
+    // Ask receive(index, &value) for each argument, until one fails.
+    // Errors: false with an exception set.
+    template <class Receive> [[nodiscard]] bool fill(Receive receive)
+    {
+        if (all_ == nullptr) {
+            PyErr_NoMemory();
+            return false;
+        }
+        while (filled_ < count_) {
+            if (receive(filled_, &all_[filled_ + 1]) < 0) {
+                return false;
+            }
+            ++filled_;
+        }
+        return true;
+    }
+
+    PyObject *const *begin() const { return all_ + 1; }
+
+private:
+    static constexpr size_t kInline = 8;
+
+    PyObject *inline_[kInline];
+    PyObject **all_ = inline_;
+    size_t count_;
+    size_t filled_ = 0;
+};
+
+}  // namespace pyshared

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: PSF-2.0
+// Attribute names that cross again and again, and method calls that cross once.
+//
+// A name in the code of one interpreter becomes an interned string of another one the first time
+// it is used there; a SharedName, one per interpreter and name, remembers that string's address,
+// so that the next use crosses as a pointer and finds the owner's type caches warm.
+//
+// A SharedName is callable too: what the bytecode for `proxy.method(...)` loads in place of the
+// method.  Called with the proxy and the arguments, it looks the method up and calls it in one
+// entry.
+//
+// Invariants
+// * The remembered string is immortal in its interpreter, whose record's serial is remembered with
+//   it; it is used only inside that interpreter's gate.
+// * `known` is written by whoever is inside the owner and read by any thread of the caller's
+//   interpreter: a sequence lock of one word, the serial.
+
+#pragma once
+
+#include "pyshared_operation.hpp"
+
+#include <atomic>
+#include <cstdint>
+
+namespace pyshared {
+
+struct SharedName {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *text;                 // interned; one reference
+    SharedName *next_in_bucket;     // the local lock of its interpreter
+    struct {
+        std::atomic<uint64_t> serial;       // of the owner record; 0 while `text` changes
+        std::atomic<PyObject *> text;       // the owner's
+    } known;
+};
+
+inline size_t NameTableTraits::hash(const SharedName &name)
+{
+    return hash(name.text);
+}
+
+inline SharedName *&NameTableTraits::next(SharedName &name)
+{
+    return name.next_in_bucket;
+}
+
+// A name as an operation's parameter.
+struct Name {
+    PyObject *text;                 // where the function runs, a string of that interpreter
+    SharedName *shared = nullptr;   // the caller's, if there is one
+    PyObject *there = nullptr;      // the owner's string, if it is known
+};
+
+// The SharedName of an interned string; null if it has none.
+// Tstate: attached to `here`.  Refs: text borrowed, result borrowed.  Errors: none.
+SharedName *shared_name(Owner &here, PyObject *text);
+
+// The name, ready to cross to the owner of the proxy's object.
+// Tstate: attached to the caller.  Refs: borrowed.
+Name name_for(PyObject *proxy, PyObject *text);
+
+// Drop the names of an interpreter that ends.
+// Tstate: attached to it.
+void forget_names(Owner &here);
+
+template <> struct Argument<Name> {
+    static bool pack(Parcel &parcel, Name name)
+    {
+        return (name.there != nullptr ? parcel.pack_immortal(name.there)
+                                      : parcel.pack(name.text)) == 0;
+    }
+    bool unwrap(Name original)
+    {
+        text = Ref::borrow(original.text);
+        return true;
+    }
+    // Interns what is new, for good, and tells the caller's SharedName.
+    bool unpack(Parcel &parcel, Name original);
+    Name get() const { return Name{text.get()}; }
+
+    Ref text;
+};
+
+}  // namespace pyshared

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: PSF-2.0
+// Attribute names that cross again and again, and method calls that cross once.
+//
+// Threads:  see pyshared_name.hpp.
+// Locks:    the local lock, for the table of names.
+// Python:   calling runs the method in the owner; looking a name up runs none.
+
+#include "pyshared_name.hpp"
+
+#include "pyshared_arguments.hpp"
+
+#include "pycore_unicodeobject.h"
+
+#include <new>
+
+namespace pyshared {
+namespace {
+
+// Names beyond this many cross as strings: a program that makes names up would fill memory with
+// them for ever.
+constexpr size_t kMostNames = 4096;
+
+void name_dealloc(PyObject *self)
+{
+    Py_DECREF(reinterpret_cast<SharedName *>(self)->text);
+    PyObject_Free(self);
+}
+
+// The owner's string, if it is this owner that is remembered.
+PyObject *known_text(const SharedName &name, uint64_t serial)
+{
+    if (name.known.serial.load(std::memory_order_acquire) != serial) {
+        return nullptr;
+    }
+    PyObject *text = name.known.text.load(std::memory_order_acquire);
+    return name.known.serial.load(std::memory_order_relaxed) == serial ? text : nullptr;
+}
+
+// Tstate: attached to the owner.
+void remember(SharedName &name, uint64_t serial, PyObject *text)
+{
+    if (name.known.serial.exchange(0, std::memory_order_acq_rel) == 0
+        && name.known.text.load(std::memory_order_relaxed) != nullptr) {
+        // Another thread is at it.
+        return;
+    }
+    name.known.text.store(text, std::memory_order_release);
+    name.known.serial.store(serial, std::memory_order_release);
+}
+
+PyObject *call_method_here(Operation &operation, Name name, PyObject *const *arguments,
+                           size_t positional, size_t count, PyObject *keywords)
+{
+    ArgumentArray here(count + 1);
+    bool received = here.fill([&](size_t i, PyObject **value) {
+        *value = i == 0 ? Py_NewRef(operation.object()) : unwrap_home(arguments[i - 1]);
+        return *value == nullptr ? -1 : 0;
+    });
+    if (!received) {
+        return nullptr;
+    }
+    return PyObject_VectorcallMethod(name.text, here.begin(),
+                                     (positional + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, keywords);
+}
+
+// In the owner: what was packed is the name, `count` arguments, and the names of keywords.
+void call_method_there(Operation &operation, Name name, size_t positional, size_t count)
+{
+    Parcel &parcel = operation.arguments();
+    Argument<Name> method;
+    ArgumentArray there(count + 1);
+    bool received = method.unpack(parcel, name) && there.fill([&](size_t i, PyObject **value) {
+        if (i == 0) {
+            *value = Py_NewRef(operation.object());
+            return 0;
+        }
+        return parcel.unpack(value);
+    });
+    PyObject *keywords = nullptr;
+    if (!received || parcel.unpack(&keywords) < 0) {
+        operation.pack_error();
+        return;
+    }
+    operation.pack_result(PyObject_VectorcallMethod(
+        method.text.get(), there.begin(), (positional + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET,
+        keywords));
+    Py_XDECREF(keywords);
+}
+
+// Called as the method itself would be: the proxy first.
+PyObject *name_vectorcall(PyObject *self, PyObject *const *arguments, size_t nargsf,
+                          PyObject *keywords)
+{
+    PyObject *proxy = arguments[0];
+    assert(PyVectorcall_NARGS(nargsf) > 0 && PySharedObjectProxy_Check(proxy));
+    size_t positional = PyVectorcall_NARGS(nargsf) - 1;
+    size_t count = positional + (keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords));
+    ++arguments;
+    Name name = name_for(proxy, reinterpret_cast<SharedName *>(self)->text);
+    Operation operation(proxy);
+    if (!operation.start()) {
+        return nullptr;
+    }
+    if (operation.is_local()) {
+        return call_method_here(operation, name, arguments, positional, count, keywords);
+    }
+    if (!Argument<Name>::pack(operation.arguments(), name)
+        || !pack_arguments(operation.arguments(), arguments, count, keywords)
+        || !operation.enter()) {
+        return nullptr;
+    }
+    call_method_there(operation, name, positional, count);
+    operation.leave();
+    return operation.unpack_result();
+}
+
+}  // namespace
+
+SharedName *shared_name(Owner &here, PyObject *text)
+{
+    if (!PyUnicode_CHECK_INTERNED(text)) {
+        return nullptr;
+    }
+    LocalLock lock(here);
+    SharedName *name = here.names.find(NameTableTraits::hash(text), [&](const SharedName &other) {
+        return other.text == text;
+    });
+    if (name != nullptr || here.names.size() >= kMostNames) {
+        return name;
+    }
+    name = PyObject_New(SharedName, &_PySharedName_Type);
+    if (name == nullptr) {
+        PyErr_Clear();
+        return nullptr;
+    }
+    name->vectorcall = name_vectorcall;
+    name->text = Py_NewRef(text);
+    name->next_in_bucket = nullptr;
+    ::new (&name->known.serial) std::atomic<uint64_t>(0);
+    ::new (&name->known.text) std::atomic<PyObject *>(nullptr);
+    here.names.insert(*name);
+    return name;
+}
+
+Name name_for(PyObject *proxy, PyObject *text)
+{
+    if (_Py_IsStaticImmortal(text)) {
+        return Name{text, nullptr, text};
+    }
+    Name name{text};
+    UseCount &uses = as_proxy(proxy)->uses;
+    if (!uses.released()) {
+        name.shared = shared_name(*owner_of(_PyThreadState_GET()), text);
+        if (name.shared != nullptr) {
+            name.there = known_text(*name.shared, as_proxy(proxy)->cell->owner->serial);
+        }
+    }
+    return name;
+}
+
+void forget_names(Owner &here)
+{
+    here.names.clear([](SharedName &name) { Py_DECREF(&name); });
+}
+
+bool Argument<Name>::unpack(Parcel &parcel, Name original)
+{
+    PyObject *received;
+    if (parcel.unpack(&received) < 0) {
+        return false;
+    }
+    if (original.there == nullptr && original.shared != nullptr) {
+        PyInterpreterState *interp = _PyInterpreterState_GET();
+        _PyUnicode_InternImmortal(interp, &received);
+        remember(*original.shared, owner_of(interp)->serial, received);
+    }
+    text = Ref::steal(received);
+    return true;
+}
+
+}  // namespace pyshared
+
+using namespace pyshared;
+
+extern "C" {
+
+PyTypeObject _PySharedName_Type = {
+    PyVarObject_HEAD_INIT(&PyType_Type, 0)
+    .tp_name = "shared_method",
+    .tp_basicsize = sizeof(SharedName),
+    .tp_dealloc = name_dealloc,
+    .tp_call = PyVectorcall_Call,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL
+                | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_doc = PyDoc_STR("A method of a proxy's object, looked up when it is called."),
+    .tp_vectorcall_offset = offsetof(SharedName, vectorcall),
+};
+
+PyObject *_PyShared_LoadMethod(PyObject *proxy, PyObject *text)
+{
+    if (PyUnicode_GET_LENGTH(text) > 1 && PyUnicode_READ_CHAR(text, 0) == '_'
+        && PyUnicode_READ_CHAR(text, 1) == '_') {
+        return nullptr;
+    }
+    const ProxyObject &target = *as_proxy(proxy);
+    Owner &here = *owner_of(_PyThreadState_GET());
+    if (target.uses.released() || target.cell->owner == &here) {
+        return nullptr;
+    }
+    return Py_XNewRef(reinterpret_cast<PyObject *>(shared_name(here, text)));
+}
+
+}  // extern "C"
