@@ -66,8 +66,8 @@ class Runner:
     log: Path
     timeout: int
 
-    def run(self, tests, jobs, quiet=False):
-        command = [str(self.python), "-m", "test", f"-j{jobs}", "--timeout", str(self.timeout),
+    def run(self, tests, jobs):
+        command = [str(self.python), "-m", "test", "-W", f"-j{jobs}", "--timeout", str(self.timeout),
                    *sorted(tests)]
         environment = {name: value for name, value in os.environ.items()
                        if not name.startswith("PYTHON") and name not in ("MAKEFLAGS", "MAKELEVEL")}
@@ -81,7 +81,7 @@ class Runner:
             for line in process.stdout:
                 log.write(line)
                 lines.append(line)
-                if not quiet and interesting(line):
+                if interesting(line):
                     print(line, end="", flush=True)
         process.wait()
         result = Result.parse(lines)
