@@ -20,7 +20,6 @@
 #include "pycore_global_strings.h"
 #include "pycore_tuple.h"
 #include "pycore_unicodeobject.h"
-#include "pycore_weakref.h"
 
 #include <cstddef>
 #include <new>
@@ -848,6 +847,13 @@ bool is_alive(const ProxyObject &proxy)
            && (cell.owner->gate.load(std::memory_order_acquire) & kGateClosing) == 0;
 }
 
+void end_use(ProxyObject &proxy)
+{
+    if (proxy.uses.leave()) {
+        give_up_handle(proxy);
+    }
+}
+
 void release_proxy(ProxyObject &proxy)
 {
     Owner &here = *owner_of(_PyThreadState_GET());
@@ -896,6 +902,7 @@ PyTypeObject PySharedObjectProxy_Type = {
     PyVarObject_HEAD_INIT(&PyType_Type, 0)
     .tp_name = "concurrent.interpreters.SharedObjectProxy",
     .tp_basicsize = sizeof(ProxyObject),
+    .tp_itemsize = 0,
     .tp_dealloc = proxy_dealloc,
     .tp_repr = proxy_repr,
     .tp_as_number = &proxy_as_number,

@@ -32,8 +32,8 @@ Operation::~Operation()
     if (guards_recursion_) {
         _Py_LeaveRecursiveCall();
     }
-    if (proxy_.uses.leave()) {
-        drop_handle(*std::exchange(proxy_.cell, nullptr));
+    if (in_use_) {
+        end_use(proxy_);
     }
     arguments_.clear();
     drain_if_pending(here_);
@@ -183,17 +183,20 @@ PyObject *unwrap_home(PyObject *value)
     if (PySharedObjectProxy_Check(value)) {
         ProxyObject &proxy = *as_proxy(value);
         Owner &here = *owner_of(_PyThreadState_GET());
-        if (proxy.uses.enter() && proxy.cell->owner == &here) {
+        if (!proxy.uses.enter()) {
+            return Py_NewRef(value);
+        }
+        PyObject *object = nullptr;
+        if (proxy.cell->owner == &here) {
             LocalLock lock(here);
-            if (proxy.cell->object != nullptr && !proxy.cell->load().dead()) {
-                value = proxy.cell->object;
+            if (!proxy.cell->load().dead()) {
+                object = Py_XNewRef(proxy.cell->object);
             }
         }
-        PyObject *result = Py_NewRef(value);
-        if (proxy.uses.leave()) {
-            drop_handle(*std::exchange(proxy.cell, nullptr));
+        end_use(proxy);
+        if (object != nullptr) {
+            return object;
         }
-        return result;
     }
     return Py_NewRef(value);
 }

@@ -503,9 +503,9 @@ int _PyShared_RefuseEnd(PyInterpreterState *interp)
     uint64_t calls = entries_in_flight(*owner);
     if (calls != 0) {
         PyErr_Format(PyExc_InterpreterError,
-                     "cannot close interpreter %lld: %llu call%s of its objects running in it",
+                     "cannot close interpreter %lld: %llu %s running in it",
                      (long long)owner->interp_id, (unsigned long long)calls,
-                     calls == 1 ? " is" : "s are");
+                     calls == 1 ? "call is" : "calls are");
         return -1;
     }
     int64_t exports = owner->exports.load(std::memory_order_relaxed);

@@ -18,21 +18,27 @@ namespace pyshared {
 // gives up the handle.  Counted under the interpreter's lock, atomically on free-threaded builds.
 class UseCount final {
 public:
-    // Returns false if the proxy was released.
-    bool enter()
+    // Returns false, and counts nothing, if the proxy was released.
+    [[nodiscard]] bool enter()
     {
-        if constexpr (kFreeThreaded) {
-            if ((bits_.fetch_add(kUse, std::memory_order_acquire) & kReleased) != 0) {
-                return false;
-            }
-            return true;
-        }
         uint32_t bits = bits_.load(std::memory_order_relaxed);
+        if constexpr (kFreeThreaded) {
+            while ((bits & kReleased) == 0) {
+                if (bits_.compare_exchange_weak(bits, bits + kUse, std::memory_order_acquire,
+                                                std::memory_order_relaxed)) {
+                    return true;
+                }
+            }
+            return false;
+        }
+        if ((bits & kReleased) != 0) {
+            return false;
+        }
         bits_.store(bits + kUse, std::memory_order_relaxed);
-        return (bits & kReleased) == 0;
+        return true;
     }
-    // Undoes enter().  Returns true if the handle must be given up now.
-    bool leave()
+    // Undoes an enter() that succeeded.  Returns true if the handle must be given up now.
+    [[nodiscard]] bool leave()
     {
         if constexpr (kFreeThreaded) {
             return bits_.fetch_sub(kUse, std::memory_order_acq_rel) == (kUse | kReleased);
@@ -42,10 +48,9 @@ public:
         return bits == kReleased;
     }
     // Returns true if the handle must be given up now.
-    bool set_released()
+    [[nodiscard]] bool set_released()
     {
-        uint32_t old = bits_.fetch_or(kReleased, std::memory_order_acq_rel);
-        return old == 0;
+        return bits_.fetch_or(kReleased, std::memory_order_acq_rel) == 0;
     }
     bool released() const { return (bits_.load(std::memory_order_relaxed) & kReleased) != 0; }
 
@@ -109,6 +114,9 @@ void raise_released(const ProxyObject &proxy);
 
 // Is the proxy usable, as far as can be told without entering the owner?
 bool is_alive(const ProxyObject &proxy);
+
+// Undo uses.enter(); the last use of a released proxy gives its handle up.
+void end_use(ProxyObject &proxy);
 
 // Give up the proxy's hold (API.md, release()).
 // Tstate: attached to the proxy's interpreter.
