@@ -1,0 +1,190 @@
+"""What the tests of lifetimes put into interpreters: objects, and functions to call there.
+
+Imports little: each interpreter that is made for a test has to import it.
+"""
+
+import contextvars
+import gc
+import threading
+import time
+import weakref
+from concurrent import interpreters
+from concurrent.interpreters import SharedObjectProxy
+
+
+local = threading.local()
+variable = contextvars.ContextVar('variable', default=0)
+
+# What interpreters keep between calls.
+kept = {}
+
+
+class Box:
+    """Holds a value, calls back, and cannot be pickled."""
+
+    def __init__(self, value=None):
+        self.value = value
+
+    def __reduce__(self):
+        raise TypeError('a Box stays where it is')
+
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        return iter([self.value])
+
+    def set(self, value):
+        self.value = value
+
+    def make(self, value=None):
+        return Box(value)
+
+    def call(self, function, /, *args):
+        return function(*args)
+
+    def bounce(self, other, depth):
+        """Call each other in turn; return how deep it went."""
+        return 1 + other.bounce(SharedObjectProxy(self), depth - 1) if depth else 0
+
+    def next_local(self):
+        """Count up in a thread-local variable."""
+        local.count = getattr(local, 'count', 0) + 1
+        return local.count
+
+    def next_variable(self):
+        """Count up in a context variable."""
+        variable.set(variable.get() + 1)
+        return variable.get()
+
+    def thread(self):
+        return threading.get_ident(), id(threading.current_thread())
+
+
+class Witness:
+    """Reports its own death: calls report(tag, interpreter's id)."""
+
+    def __init__(self, report, tag='gone'):
+        self.report = report
+        self.tag = tag
+
+    def __del__(self):
+        self.report(self.tag, interpreters.get_current().id)
+
+
+class Log:
+    """Keeps what is reported to it, in the interpreter that reads it."""
+
+    def __init__(self):
+        self.entries = []
+        self.changed = threading.Condition()
+
+    def __call__(self, *entry):
+        with self.changed:
+            self.entries.append(entry)
+            self.changed.notify_all()
+
+    def wait(self, count=1):
+        """Wait for that many entries; return them all."""
+        with self.changed:
+            self.changed.wait_for(lambda: len(self.entries) >= count, 30)
+            return list(self.entries)
+
+
+def wait_until(condition, seconds=30):
+    """Return the condition's last answer: true, or what it was when time was up."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return answer
+
+
+def safe_point():
+    """A call: what waits for the next safe point has run when it returns."""
+
+
+def current_id():
+    return interpreters.get_current().id
+
+
+def wrapped(function, /, *args):
+    """Return a proxy of what the function makes here."""
+    return SharedObjectProxy(function(*args))
+
+
+def keep(name, value):
+    kept[name] = value
+
+
+def keep_made(name, function, /, *args):
+    """Make something here and keep it; return a proxy."""
+    kept[name] = function(*args)
+    return SharedObjectProxy(kept[name])
+
+
+def kept_proxy(name):
+    return SharedObjectProxy(kept[name])
+
+
+def kept_is_alive(name):
+    return interpreters.is_alive(kept[name])
+
+
+def drop(name):
+    del kept[name]
+
+
+def drop_all():
+    kept.clear()
+    gc.collect()
+
+
+def attempt(function, /, *args):
+    """Return the name and message of the error that the call ends with, or None."""
+    try:
+        function(*args)
+    except Exception as exc:
+        return type(exc).__name__, str(exc)
+    return None
+
+
+def attempt_kept(name, function, /, *args):
+    return attempt(function, kept[name], *args)
+
+
+def drop_and_look(make):
+    """Drop the only proxy of a new Witness; return what had died at the next safe point."""
+    log = Log()
+    proxy = make(log, 'dropped')
+    before = list(log.entries)
+    del proxy
+    safe_point()
+    return tuple(before), tuple(log.entries)
+
+
+def spin_until_dead():
+    """Hold this interpreter in a loop until a kept object's death is known here."""
+    kept['spinning'] = True
+    deadline = time.monotonic() + 30
+    while 'death' not in kept and time.monotonic() < deadline:
+        pass
+    return 'death' in kept
+
+
+class LocalWitness:
+    """Notes its death in its own interpreter, without leaving it."""
+
+    def __del__(self):
+        kept['death'] = current_id()
+
+
+def cycle_is_collected(held_elsewhere=None):
+    """Make a cycle through a proxy; return whether a collection frees it."""
+    box = Box()
+    box.value = SharedObjectProxy(box)
+    if held_elsewhere is not None:
+        held_elsewhere(box.value)
+    watch = weakref.ref(box)
+    del box
+    gc.collect()
+    return watch() is None
