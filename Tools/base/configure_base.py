@@ -47,11 +47,27 @@ def rpath_flags(arguments):
     return " " + " ".join(f"-Wl,-rpath,{folder}" for folder in folders)
 
 
+def llvm_tools(cc):
+    """Return the variables that name the tools of the compiler's own version.
+
+    Without them configure takes the plain `llvm-ar` on PATH, which may be too old to read
+    what this compiler writes for link-time or profile-guided optimisation.
+    """
+    tools = {}
+    for variable, tool in (("LLVM_AR", "llvm-ar"), ("LLVM_PROFDATA", "llvm-profdata"),
+                           ("LLVM_BOLT", "llvm-bolt"), ("MERGE_FDATA", "merge-fdata")):
+        run = subprocess.run([cc, f"-print-prog-name={tool}"], stdout=subprocess.PIPE, text=True)
+        path = run.stdout.strip()
+        if os.path.isabs(path) and os.access(path, os.X_OK):
+            tools[variable] = path
+    return tools
+
+
 def environment(cc, cxx, arguments):
     """Return the environment of CPython's configure: ours, with the compilers set."""
     given = {argument.partition("=")[0] for argument in arguments
              if "=" in argument and not argument.startswith("-")}
-    env = dict(os.environ, CC=cc, CXX=cxx)
+    env = {**os.environ, **llvm_tools(cc), "CC": cc, "CXX": cxx}
     env.pop("MAKEFLAGS", None)
     if "LDFLAGS_NODIST" not in given:
         own = env.get("LDFLAGS_NODIST", "")
