@@ -497,11 +497,14 @@ bool is_name(PyObject *name, PyObject *wanted)
 
 PyObject *proxy_getattro(PyObject *self, PyObject *name)
 {
-    if (PyUnicode_GET_LENGTH(name) > 8 && PyUnicode_READ_CHAR(name, 0) == '_') {
+    if (PyUnicode_GET_LENGTH(name) >= 8 && PyUnicode_READ_CHAR(name, 0) == '_') {
         if (is_name(name, &_Py_ID(__class__))) {
             return proxy_class(self);
         }
-        if (is_name(name, &_Py_ID(__reduce_ex__)) || is_name(name, &_Py_ID(__reduce__))) {
+        const ProxyObject &proxy = *as_proxy(self);
+        if (is_name(name, &_Py_ID(__reduce_ex__)) || is_name(name, &_Py_ID(__reduce__))
+            || (proxy.armed && is_name(name, &_Py_ID(__enter__)))
+            || (proxy.has_scope && is_name(name, &_Py_ID(__exit__)))) {
             return PyObject_GenericGetAttr(self, name);
         }
     }

@@ -12,6 +12,7 @@
 #include "pyshared_proxy.hpp"
 
 #include "pycore_crossinterp.h"
+#include "pycore_pyhash.h"
 
 #include <cstring>
 #include <utility>
@@ -22,13 +23,22 @@ namespace {
 // Tokens
 
 struct Token {
-    uint32_t magic;
+    uint32_t check;
     uint32_t index;
     uint64_t generation;
 };
 static_assert(sizeof(Token) == kTokenSize);
 
-constexpr uint32_t kMagic = 0x72687370;  // "pshr"
+// What tells a token of this process from other bytes, and a damaged one from a sound one.
+uint32_t check_of(uint32_t index, uint64_t generation)
+{
+    uint64_t bits = generation * 0x9E3779B97F4A7C15u + index;
+    bits ^= _Py_HashSecret.siphash.k0;
+    bits *= 0xD6E8FEB86659FD93u;
+    bits ^= bits >> 32;
+    bits *= 0xD6E8FEB86659FD93u;
+    return static_cast<uint32_t>(bits >> 32);
+}
 
 // Pickles
 
@@ -143,7 +153,8 @@ bool has_share_method(PyObject *object)
 
 PyObject *make_token(const SharedCell &cell)
 {
-    Token token{kMagic, cell.index, cell.load().generation()};
+    uint64_t generation = cell.load().generation();
+    Token token{check_of(cell.index, generation), cell.index, generation};
     return PyBytes_FromStringAndSize(reinterpret_cast<const char *>(&token), sizeof(token));
 }
 
@@ -159,8 +170,8 @@ SharedCell *resolve_token(PyObject *bytes)
         return nullptr;
     }
     std::memcpy(&token, PyBytes_AS_STRING(bytes), sizeof(token));
-    if (token.magic != kMagic) {
-        PyErr_SetString(PyExc_ValueError, "not a share token");
+    if (token.check != check_of(token.index, token.generation)) {
+        PyErr_SetString(PyExc_ValueError, "not a share token of this process");
         return nullptr;
     }
     SharedCell *cell = cell_pool().at(token.index);
@@ -220,10 +231,11 @@ _PyXIData_getdata_t _PyShared_LookupXIData(PyObject *object)
     return getdata;
 }
 
-int _PyShared_FreesAnywhere(_PyXIData_t *xidata)
+void _PyShared_ReleaseHandle(_PyXIData_t *xidata)
 {
-    return xidata->obj == nullptr
-           && (xidata->free == free_cell_data || xidata->free == PyMem_RawFree);
+    if (xidata->free == free_cell_data) {
+        free_cell_data(std::exchange(xidata->data, nullptr));
+    }
 }
 
 PyObject *_PyShared_PickleDumps(_PyShared_dumps dumps, void *context, PyObject *object,

@@ -139,8 +139,9 @@ _PyShared_IsProxy(PyObject *obj)
    __share__.  Tstate: attached.  Errors: none. */
 extern _PyXIData_getdata_t _PyShared_LookupXIData(PyObject *obj);
 
-/* Can the data be freed in any interpreter? */
-extern int _PyShared_FreesAnywhere(_PyXIData_t *xidata);
+/* Give back the handle that the data of a proxy holds, if it is that.
+   Tstate: any. */
+extern void _PyShared_ReleaseHandle(_PyXIData_t *xidata);
 
 /* Proxies inside a pickle that crosses: `dumps(ctx, obj)` runs in a session
    that keeps the cells of the proxies it meets alive until `*held` is freed.
