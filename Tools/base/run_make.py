@@ -73,7 +73,7 @@ class Follower:
         warning = WARNING.match(line)
         if self.verbose:
             print(line, flush=True)
-        elif warning and warning[1] not in self.ours:
+        elif line.startswith("warning: ") or (warning and warning[1] not in self.ours):
             self.not_ours += 1
             self.detail = 0
         elif "clang" in line.split(" ", 1)[0]:
