@@ -282,10 +282,13 @@ void InterpreterEntry::leave()
     assert(inside_->current_exception == nullptr);
     inside_->current_exception = stashed_exception_;
     PyThreadState *from = link_.from;
+    DropTargets dropped;
+    take_over_drops(owner, dropped);
     pop_link(link_);
     _PyThreadState_Detach(inside_);
     _PyThreadState_Attach(from);
     leave_gate(owner);
+    add_drops(from, dropped);
 }
 
 bool this_thread_is_inside(const PyInterpreterState *interp)
@@ -406,7 +409,13 @@ PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState 
 
 void _PyShared_ExitSession(_PyShared_Switch *link)
 {
+    PyThreadState *session = _PyThreadState_GET();
+    DropTargets dropped;
+    take_over_drops(*owner_of(session), dropped);
     pop_link(*link);
+    _PyThreadState_Detach(session);
+    _PyThreadState_Attach(link->from);
+    add_drops(link->from, dropped);
 }
 
 void _PyShared_StackLimits(void (*ask)(uintptr_t *, uintptr_t *, uintptr_t), uintptr_t *base,

@@ -96,12 +96,11 @@ bool send_to_owner(SharedCell &cell)
 {
     Owner &owner = *cell.owner;
     if (enter_gate(owner)) {
-        bool first = push(owner, cell) == Pushed::kFirst;
-        if (first) {
+        if (push(owner, cell) == Pushed::kFirst) {
             request_safe_point(owner);
         }
         leave_gate(owner);
-        return first;
+        return true;
     }
     if (push(owner, cell) == Pushed::kClosed) {
         // The owner is gone and dropped the object long ago.
@@ -120,16 +119,7 @@ void remember_drop(Owner &owner)
     Owner &here = *owner_of(tstate);
     if (&here != &owner) {
         LocalLock lock(here);
-        DropTargets &targets = here.dropped;
-        for (int i = 0; i < targets.count; ++i) {
-            if (targets.owners[i] == &owner) {
-                return;
-            }
-        }
-        if (targets.count < DropTargets::kCapacity) {
-            retain(owner);
-            targets.owners[targets.count++] = &owner;
-        }
+        here.dropped.add(owner);
     }
     _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
 }
@@ -138,8 +128,7 @@ void remember_drop(Owner &owner)
 Owner *take_drop_target(Owner &here)
 {
     LocalLock lock(here);
-    DropTargets &targets = here.dropped;
-    return targets.count == 0 ? nullptr : targets.owners[--targets.count];
+    return here.dropped.take();
 }
 
 char *copy_type_name(PyObject *object)
@@ -264,6 +253,46 @@ PyObject *make_error_class(const char *name, const char *doc, PyObject *base, Py
 }
 
 }  // namespace
+
+void DropTargets::add(Owner &owner)
+{
+    for (int i = 0; i < count; ++i) {
+        if (owners[i] == &owner) {
+            return;
+        }
+    }
+    if (count < kCapacity) {
+        retain(owner);
+        owners[count++] = &owner;
+    }
+}
+
+void take_over_drops(Owner &from, DropTargets &targets)
+{
+    if (from.dropped.count != 0) {
+        LocalLock lock(from);
+        targets = std::exchange(from.dropped, DropTargets{});
+    }
+    if (from.release_queue.load(std::memory_order_relaxed) != nullptr) {
+        targets.add(from);
+    }
+}
+
+void add_drops(PyThreadState *tstate, DropTargets &targets)
+{
+    if (targets.count == 0) {
+        return;
+    }
+    Owner &here = *owner_of(tstate);
+    while (Owner *owner = targets.take()) {
+        if (owner != &here) {
+            LocalLock lock(here);
+            here.dropped.add(*owner);
+        }
+        release(*owner);
+    }
+    _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
+}
 
 bool enter_gate(Owner &owner)
 {
@@ -571,8 +600,8 @@ void _PyShared_InterpreterRetire(PyThreadState *tstate)
     kill_all_cells(*owner, Death::kOwnerGone);
     settle_all(*owner, take_queue(*owner, closed_queue()));
     cell_pool().flush(owner->magazine);
-    while (owner->dropped.count > 0) {
-        release(*owner->dropped.owners[--owner->dropped.count]);
+    while (Owner *target = take_drop_target(*owner)) {
+        release(*target);
     }
 }
 

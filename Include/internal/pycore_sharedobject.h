@@ -117,6 +117,7 @@ struct _PyShared_Switch {
    Errors: NULL, no exception. */
 extern PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState *from,
                                              struct _PyShared_Switch *link);
+/* Back to link->from.  Tstate: attached to the session's, which is cleared. */
 extern void _PyShared_ExitSession(struct _PyShared_Switch *link);
 
 /* Method calls */

@@ -52,9 +52,14 @@ struct NameTableTraits {
 // Owners whose objects this interpreter dropped last; it looks whether they are idle at its next
 // safe point.  Each slot holds a reference to the record.
 struct DropTargets {
-    static constexpr int kCapacity = 8;
-    Owner *owners[kCapacity] = {};
+    static constexpr int kCapacity = 16;
+    Owner *owners[kCapacity];
     int count = 0;
+
+    // One that finds no room is left to its own next safe point.
+    void add(Owner &owner);
+    // The reference goes to the caller; null if there is none left.
+    Owner *take() { return count == 0 ? nullptr : owners[--count]; }
 };
 
 // A scope opened by entering an armed proxy.  Rare and short-lived, so not in every proxy.
@@ -172,6 +177,13 @@ void release(Owner &owner);
 // Tstate: any; with one attached, its next safe point looks after an idle owner.
 // Locks:  none but, for a moment, the GIL's own mutex.  Python: none.
 void drop_handle(SharedCell &cell);
+
+// A thread that leaves an interpreter takes along what is to be looked after: the owners of what
+// was dropped there, and that interpreter itself if releases wait.  The thread's next safe point
+// is in the interpreter that it goes back to.
+// Tstate: attached to `from`; attached as `tstate`.
+void take_over_drops(Owner &from, DropTargets &targets);
+void add_drops(PyThreadState *tstate, DropTargets &targets);
 
 // Kill a cell that the caller keeps from being recycled.  The object is dropped by a drain.
 // Tstate: any.
