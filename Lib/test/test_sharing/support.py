@@ -1,6 +1,5 @@
 """What the tests of sharing have in common: places to run in, and a check for leaks."""
 
-import gc
 import time
 import unittest
 from concurrent import interpreters
@@ -34,7 +33,7 @@ def settle(places, goal):
         for place in places:
             if cells_live() <= goal:
                 return cells_live()
-            place.call(gc.collect)
+            place.call(operations.collect)
         if attempt:
             time.sleep(0.01 * attempt)
     return cells_live()
@@ -96,19 +95,24 @@ class SharingTestCase(unittest.TestCase):
         """
         return place.call(operations.wrapped, source)
 
-    def subtests(self, table):
-        """Iterate over a table, each row in a subTest of its own."""
-        for row in table:
-            with self.subTest(row):
-                yield row
+
+#: (name, owner, caller): the ways to cross, as functions of a test case with two subs.
+DIRECTIONS = (
+    ('SameInterpreter', lambda test: MAIN, lambda test: MAIN),
+    ('MainToSub', lambda test: test.subs[0], lambda test: MAIN),
+    ('SubToMain', lambda test: MAIN, lambda test: test.subs[0]),
+    ('SubToSub', lambda test: test.subs[0], lambda test: test.subs[1]),
+)
 
 
-def directions(main=MAIN):
-    """Yield (name, owner, caller) of the four ways to cross, given two interpreters.
+def add_directions(namespace, base, *, across=False):
+    """Add a test case to a module for each direction, or for each that is across interpreters.
 
-    The owner and the caller are functions of a test case with two subs.
+    The base has the tests, as a class that is no test case itself; they call
+    self.owner() and self.caller() for the places.
     """
-    yield 'same interpreter', (lambda test: main), (lambda test: main)
-    yield 'main to sub', (lambda test: test.subs[0]), (lambda test: main)
-    yield 'sub to main', (lambda test: main), (lambda test: test.subs[0])
-    yield 'sub to sub', (lambda test: test.subs[0]), (lambda test: test.subs[1])
+    for name, owner, caller in DIRECTIONS[across:]:
+        cls = type(name + base.__name__, (base, SharingTestCase), dict(
+            __doc__=f'{base.__name__}, {name}.', __module__=base.__module__,
+            sub_count=2, owner=owner, caller=caller))
+        namespace[cls.__name__] = cls

@@ -1,0 +1,68 @@
+"""Every operation on a proxy has the outcome it has on the object itself.
+
+The table is in operations.py; here it is performed in all directions and with
+operands of all kinds.
+"""
+
+import unittest
+
+from . import operations
+from .operations import TABLE
+from .support import add_directions
+
+
+DEAD = ('raises', 'concurrent.interpreters.DeadProxyError')
+
+
+def expected(group, source, memory={}):
+    if (group, source) not in memory:
+        memory[group, source] = operations.plain_outcome(group, source)
+    return memory[group, source]
+
+
+class OperationsTest:
+    """The tests of a direction; they are added below, one for each group and kind."""
+
+    def check(self, group, kind):
+        for source in group.sources:
+            with self.subTest(source):
+                subject = self.share_from(self.owner(), group.subject)
+                outcome = self.perform(group, kind, source, subject)
+                del subject
+                if 'dead' in kind:
+                    self.assertEqual(outcome[:2], DEAD)
+                else:
+                    self.assertEqual(outcome, expected(group, source))
+
+    def perform(self, group, kind, source, subject):
+        operands = group.operands
+        if kind == 'home':
+            operands = tuple((name, self.share_from(self.owner(), operand))
+                             for name, operand in operands)
+        return self.caller().call(operations.perform, source, subject, operands, kind)
+
+
+def add_test(group, kind):
+    what = ''.join(c if c.isalnum() else '_' for c in group.name)
+    how = kind.replace(' ', '_') if group.operands or kind != 'plain' else 'alone'
+    name = f'test_{what}_with_{how}'
+    if name in vars(OperationsTest):
+        raise ValueError(f'two groups are called {group.name!r}')
+
+    def test(self):
+        self.check(group, kind)
+    test.__name__ = name
+    test.__qualname__ = f'{OperationsTest.__qualname__}.{name}'
+    setattr(OperationsTest, name, test)
+
+
+for group in TABLE:
+    for kind in group.kinds:
+        add_test(group, kind)
+
+
+add_directions(globals(), OperationsTest)
+
+
+if __name__ == '__main__':
+    unittest.main()
