@@ -5,6 +5,7 @@ Imports little: each interpreter that is made for a test has to import it.
 
 import contextvars
 import gc
+import sys
 import threading
 import time
 import weakref
@@ -13,6 +14,7 @@ from concurrent.interpreters import SharedObjectProxy
 
 
 local = threading.local()
+lock = threading.RLock()
 variable = contextvars.ContextVar('variable', default=0)
 
 # What interpreters keep between calls.
@@ -43,6 +45,10 @@ class Box:
     def call(self, function, /, *args):
         return function(*args)
 
+    def close_and_make(self, close):
+        close()
+        return Box()
+
     def bounce(self, other, depth):
         """Call each other in turn; return how deep it went."""
         return 1 + other.bounce(SharedObjectProxy(self), depth - 1) if depth else 0
@@ -52,6 +58,9 @@ class Box:
         local.count = getattr(local, 'count', 0) + 1
         return local.count
 
+    def set_local(self, value):
+        local.value = value
+
     def next_variable(self):
         """Count up in a context variable."""
         variable.set(variable.get() + 1)
@@ -59,6 +68,25 @@ class Box:
 
     def thread(self):
         return threading.get_ident(), id(threading.current_thread())
+
+    def exception(self):
+        return repr(sys.exception())
+
+    def with_lock(self, function, /, *args):
+        with lock:
+            return function(*args)
+
+    def recurse(self, other, depth):
+        return other.recurse(SharedObjectProxy(self), depth + 1)
+
+    def wander(self, boxes, seed, steps):
+        """Take a walk: each step calls a random box, or comes back; return the steps taken."""
+        taken = 1
+        while steps > taken and seed % 7:
+            seed = (seed * 1103515245 + 12345) % (1 << 31)
+            target = boxes[(seed >> 8) % len(boxes)]
+            taken += target.wander(boxes, seed, (steps - taken) // 2)
+        return taken
 
 
 class Witness:
@@ -70,6 +98,59 @@ class Witness:
 
     def __del__(self):
         self.report(self.tag, interpreters.get_current().id)
+
+
+class Counter:
+
+    def __init__(self):
+        self.total = 0
+        self.lock = threading.Lock()
+
+    def add(self):
+        with self.lock:
+            self.total += 1
+
+
+class Adder:
+
+    def __init__(self, counter):
+        self.counter = counter
+
+    def add(self, count):
+        for _ in range(count):
+            self.counter.add()
+        return count
+
+
+class PerThread:
+    """Lives in a thread-local variable of each thread that comes by."""
+
+    living = weakref.WeakSet()
+
+    @classmethod
+    def settle(cls):
+        local.settled = cls()
+        cls.living.add(local.settled)
+
+    @classmethod
+    def count(cls):
+        return len(cls.living)
+
+
+def list_type():
+    return list
+
+
+def lock_itself():
+    return lock
+
+
+def per_thread():
+    return PerThread
+
+
+def witness_class():
+    return Witness
 
 
 class Log:
@@ -103,6 +184,15 @@ def safe_point():
     """A call: what waits for the next safe point has run when it returns."""
 
 
+def raised_by(function, /, *args):
+    """Return the class of the exception, or None; keep no traceback."""
+    try:
+        function(*args)
+    except BaseException as exc:
+        return type(exc)
+    return None
+
+
 def current_id():
     return interpreters.get_current().id
 
@@ -122,8 +212,43 @@ def keep_made(name, function, /, *args):
     return SharedObjectProxy(kept[name])
 
 
+def everything_kept():
+    return kept
+
+
 def kept_proxy(name):
     return SharedObjectProxy(kept[name])
+
+
+def keep_wrapped(name):
+    kept[name] = SharedObjectProxy(kept[name])
+
+
+def report_to_kept(name, *entry):
+    kept[name](*entry)
+
+
+def call(function, /, *args):
+    return function(*args)
+
+
+def same(value):
+    return value
+
+
+def keep_value(name, source):
+    kept[name] = kept[source].value
+
+
+def pass_on(name, target):
+    """Give what is kept to a kept Box."""
+    kept[target].set(kept[name])
+
+
+def keep_result(name, source, method, /, *args):
+    """Keep what a method of something kept returns; return it."""
+    kept[name] = getattr(kept[source], method)(*args)
+    return kept[name]
 
 
 def kept_is_alive(name):

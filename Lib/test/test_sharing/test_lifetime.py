@@ -18,19 +18,27 @@ from .support import MAIN, SharingTestCase, cells_live
 class ReleaseTests(SharingTestCase):
     sub_count = 2
 
-    def pairs(self):
+    def test_drop_last_proxy_of_idle_owner_destroys_by_next_safe_point(self):
         main, first, second = MAIN, *self.subs
         for owner, caller in ((first, main), (main, first), (first, second)):
             with self.subTest(owner=owner, caller=caller):
-                yield owner, caller
+                owner_id = owner.call(residents.current_id)
+                make = owner.call(residents.wrapped, residents.witness_class)
+                before, after = caller.call(residents.drop_and_look, make)
+                self.assertEqual((before, after), ((), (('dropped', owner_id),)))
 
-    def test_drop_last_proxy_of_idle_owner_destroys_by_next_safe_point(self):
-        for owner, caller in self.pairs():
-            owner_id = owner.call(residents.current_id)
-            make = SharedObjectProxy(Witness) if owner is MAIN else owner.call(
-                residents.wrapped, residents.Box, Witness).value
-            before, after = caller.call(residents.drop_and_look, make)
-            self.assertEqual((before, after), ((), (('dropped', owner_id),)))
+    def test_drop_as_the_last_thing_in_an_interpreter_destroys(self):
+        log = Log()
+        for other in (MAIN, self.subs[1]):
+            with self.subTest(other):
+                log.entries.clear()
+                proxy = other.call(residents.wrapped, Witness, SharedObjectProxy(log))
+                self.sub.call(residents.keep, 'proxy', proxy)
+                del proxy
+                self.sub.exec('import test.test_sharing.residents as residents\n'
+                              'residents.kept.clear()')
+                safe_point()
+                self.assertEqual(len(log.entries), 1)
 
     def test_drop_in_one_interpreter_keeps_object_for_others(self):
         log = Log()
@@ -54,7 +62,7 @@ class ReleaseTests(SharingTestCase):
     def test_drop_while_owner_runs_python_destroys_there(self):
         self.sub.call(residents.drop_all)
         proxy = self.sub.call(residents.wrapped, LocalWitness)
-        kept = self.sub.call(residents.wrapped, getattr, residents, 'kept')
+        kept = self.sub.call(residents.wrapped, residents.everything_kept)
         answers = []
         thread = threading.Thread(
             target=lambda: answers.append(self.sub.call(residents.spin_until_dead)))
@@ -388,7 +396,7 @@ class AnswersTests(SharingTestCase):
 
     def test_owner_and_is_alive_answer_while_the_owner_is_busy(self):
         self.sub.call(residents.drop_all)
-        kept = self.sub.call(residents.wrapped, getattr, residents, 'kept')
+        kept = self.sub.call(residents.wrapped, residents.everything_kept)
         proxy = self.sub.call(residents.wrapped, Box)
         thread = threading.Thread(target=self.sub.call, args=(residents.spin_until_dead,))
         with threading_helper.start_threads([thread]):
@@ -490,7 +498,7 @@ class ForeverTests(SharingTestCase):
         interp.exec('from concurrent.interpreters import *\n'
                     'from test.test_sharing.residents import *\n'
                     'keep("box", share_forever(Box(Box())))')
-        proxy = interp.call(residents.kept.get, 'box')
+        proxy = interp.call(residents.kept_proxy, 'box')
         self.assertFalse(sys._is_immortal(proxy))
         self.assertFalse(sys._is_immortal(proxy.value))
         self.assertEqual(len(proxy), 1)
@@ -583,18 +591,28 @@ class ClosingTests(SharingTestCase):
         self.assertFalse(interpreters.is_alive(proxy))
 
     def test_close_releases_what_it_held_of_others(self):
-        for where in ('global', 'module', 'cycle', 'thread', 'immortal', 'frame'):
+        for where, holder in HOLDERS.items():
             with self.subTest(where):
                 log = Log()
                 interp = self.new_interpreter()
                 proxies = [SharedObjectProxy(Witness(log))]
                 interp.prepare_main(proxy=proxies[0])
                 proxies.clear()
-                interp.exec(HOLDERS[where])
+                interp.exec(holder)
                 gc.collect()
                 self.assertEqual(log.entries, [])
                 interp.close()
                 self.assertEqual(log.wait(), [('gone', 0)])
+
+    def test_close_releases_what_its_thread_locals_held(self):
+        log = Log()
+        interp = self.new_interpreter()
+        box = interp.call(residents.keep_made, 'box', Box)
+        box.set_local(SharedObjectProxy(Witness(log)))
+        gc.collect()
+        self.assertEqual(log.entries, [])
+        interp.close()
+        self.assertEqual(log.wait(), [('gone', 0)])
 
     def test_close_twice_is_an_error(self):
         interp = self.new_interpreter()
@@ -715,8 +733,6 @@ HOLDERS = {
               'sys.modules["held"].proxy = proxy; del proxy',
     'cycle': 'class Node: pass\n'
              'node = Node(); node.self = node; node.proxy = proxy; del node, proxy',
-    'thread': 'import threading\n'
-              'local = threading.local(); local.proxy = proxy; del proxy',
     'immortal': 'from concurrent.interpreters import share_forever\n'
                 'share_forever([proxy]); del proxy',
     'frame': 'def generate(held):\n'
@@ -729,7 +745,7 @@ HOLDERS = {
 class ExitTests(unittest.TestCase):
     """The end of a process, in the middle of anything."""
 
-    WARNING = r'(<sys>:0|<[^>]*>:\d+): RuntimeWarning: remaining subinterpreters; '
+    WARNING = 'RuntimeWarning: remaining subinterpreters; close them'
 
     def test_process_exit(self):
         for name, scenario in exits.SCENARIOS.items():
@@ -744,7 +760,7 @@ class ExitTests(unittest.TestCase):
                 self.assertEqual(left, [])
 
     def is_expected(self, line, scenario):
-        return 'RuntimeWarning: remaining subinterpreters' in line or (
+        return self.WARNING in line or (
             scenario.errors is not None and scenario.errors in line)
 
 
