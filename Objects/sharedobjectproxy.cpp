@@ -278,19 +278,27 @@ PyObject *object_next(PyObject *object)
 {
     iternextfunc next = Py_TYPE(object)->tp_iternext;
     if (next == nullptr || next == _PyObject_NextNotImplemented) {
-        return PyErr_Format(PyExc_TypeError, "'%T' object is not an iterator", object);
+        return PyErr_Format(PyExc_TypeError, "'%.200s' object is not an iterator",
+                            Py_TYPE(object)->tp_name);
     }
     return next(object);
 }
 
-// The object's side of a comparison alone: the other side's is asked where that object lives.
+// The object's own side of a comparison.  If the other operand is a proxy its side is asked where
+// that object lives, by whoever compares; asking from here would go round for ever.  But a value
+// that crosses by itself is compared there as the value, since no method knows proxies.
 PyObject *object_compare(PyObject *object, PyObject *other, int op)
 {
-    richcmpfunc compare = Py_TYPE(object)->tp_richcompare;
-    if (compare == nullptr) {
-        Py_RETURN_NOTIMPLEMENTED;
+    if (!PySharedObjectProxy_Check(other)) {
+        return PyObject_RichCompare(object, other, op);
     }
-    return compare(object, other, op);
+    richcmpfunc compare = Py_TYPE(object)->tp_richcompare;
+    PyObject *answer = compare == nullptr ? Py_NewRef(Py_NotImplemented)
+                                          : compare(object, other, op);
+    if (answer == Py_NotImplemented && crosses_by_value(Py_TYPE(object))) {
+        return on_object<object_compare>(other, object, _Py_SwappedOp[op]);
+    }
+    return answer;
 }
 
 PyObject *object_get_attribute(PyObject *object, Name name)
@@ -308,15 +316,17 @@ int object_set_item(PyObject *object, PyObject *key, PyObject *value)
     return value == nullptr ? PyObject_DelItem(object, key) : PyObject_SetItem(object, key, value);
 }
 
+PyObject *no_protocol(PyObject *object, const char *protocol)
+{
+    return PyErr_Format(PyExc_TypeError, "'%T' object does not support %s", object, protocol);
+}
+
 PyObject *object_special(PyObject *object, PyObject *name, PyObject *arguments,
                          const char *protocol)
 {
     Ref method = Ref::steal(_PyObject_LookupSpecial(object, name));
     if (!method) {
-        if (!PyErr_Occurred()) {
-            PyErr_Format(PyExc_TypeError, "'%T' object does not support %s", object, protocol);
-        }
-        return nullptr;
+        return PyErr_Occurred() ? nullptr : no_protocol(object, protocol);
     }
     return arguments == nullptr ? PyObject_CallNoArgs(method.get())
                                 : PyObject_CallObject(method.get(), arguments);
@@ -327,10 +337,31 @@ PyObject *object_reversed(PyObject *object)
     return PyObject_CallOneArg(reinterpret_cast<PyObject *>(&PyReversed_Type), object);
 }
 
+// As the bytecode does: __exit__ is looked for first.
+PyObject *object_enter(PyObject *object)
+{
+    Ref exit = Ref::steal(_PyObject_LookupSpecial(object, &_Py_ID(__exit__)));
+    if (!exit) {
+        return PyErr_Occurred()
+                   ? nullptr
+                   : no_protocol(object,
+                                 "the context manager protocol (missed __exit__ method)");
+    }
+    return object_special(object, &_Py_ID(__enter__), nullptr, "the context manager protocol");
+}
+
 PyObject *object_length_hint(PyObject *object)
 {
-    Py_ssize_t hint = PyObject_LengthHint(object, 0);
+    Py_ssize_t hint = PyObject_LengthHint(object, -2);
+    if (hint == -2) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
     return hint < 0 ? nullptr : PyLong_FromSsize_t(hint);
+}
+
+PyObject *object_complex(PyObject *object)
+{
+    return PyObject_CallOneArg(reinterpret_cast<PyObject *>(&PyComplex_Type), object);
 }
 
 PyObject *object_format(PyObject *object, PyObject *spec)
@@ -368,6 +399,21 @@ PyObject *object_deepcopy(PyObject *object)
     return call_module_function("copy", "deepcopy", object, nullptr);
 }
 
+PyObject *object_trunc(PyObject *object)
+{
+    return call_module_function("math", "trunc", object, nullptr);
+}
+
+PyObject *object_floor(PyObject *object)
+{
+    return call_module_function("math", "floor", object, nullptr);
+}
+
+PyObject *object_ceil(PyObject *object)
+{
+    return call_module_function("math", "ceil", object, nullptr);
+}
+
 PyObject *object_pickle(PyObject *object, int protocol)
 {
     Ref number = Ref::steal(PyLong_FromLong(protocol));
@@ -386,10 +432,10 @@ PyObject *object_class(PyObject *object)
     if (!type || !PyType_Check(type.get())) {
         return type.release();
     }
-    auto *cls = reinterpret_cast<PyTypeObject *>(type.get());
-    if ((cls->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) {
+    if (crosses_by_reference(type.get())) {
         return type.release();
     }
+    auto *cls = reinterpret_cast<PyTypeObject *>(type.get());
     Ref module = Ref::steal(PyType_GetModuleName(cls));
     Ref name = Ref::steal(PyType_GetQualName(cls));
     if (!module || !name) {
@@ -424,6 +470,34 @@ template <auto Function, size_t Offset> PyObject *binary(PyObject *left, PyObjec
         return on_object<Function>(left, right);
     }
     return on_object<object_reflected<Function, Offset>>(right, left);
+}
+
+// Where the object returns itself, the proxy stays; elsewhere the same cell arrives as the same
+// proxy, but in the owner the object itself would come home.
+PyObject *keep_proxy(PyObject *self, PyObject *result)
+{
+    if (result == nullptr || PySharedObjectProxy_Check(result)) {
+        return result;
+    }
+    Ref object = Ref::steal(unwrap_home(self));
+    if (!object) {
+        PyErr_Clear();
+    }
+    if (object.get() != result) {
+        return result;
+    }
+    Py_DECREF(result);
+    return Py_NewRef(self);
+}
+
+template <auto Function> PyObject *in_place(PyObject *self, PyObject *other)
+{
+    return keep_proxy(self, on_object<Function>(self, other));
+}
+
+PyObject *proxy_in_place_power(PyObject *self, PyObject *exponent, PyObject *modulus)
+{
+    return keep_proxy(self, on_object<PyNumber_InPlacePower>(self, exponent, modulus));
 }
 
 PyObject *object_power_base(PyObject *object, PyObject *exponent, PyObject *modulus)
@@ -570,8 +644,6 @@ Scope *take_open_scope(ProxyObject &proxy)
     return scope;
 }
 
-constexpr const char *kContextManager = "the context manager protocol";
-
 PyObject *proxy_enter(PyObject *self, PyObject *)
 {
     ProxyObject &proxy = *as_proxy(self);
@@ -585,7 +657,7 @@ PyObject *proxy_enter(PyObject *self, PyObject *)
             ++open->entered_again;
         }
     }
-    return on_object<object_special>(self, &_Py_ID(__enter__), nullptr, kContextManager);
+    return on_object<object_enter>(self);
 }
 
 PyObject *proxy_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -600,7 +672,7 @@ PyObject *proxy_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
     }
     Ref arguments = Ref::steal(tuple_of(args, count));
     return arguments ? on_object<object_special>(self, &_Py_ID(__exit__), arguments.get(),
-                                                 kContextManager)
+                                                 "the context manager protocol")
                      : nullptr;
 }
 
@@ -685,10 +757,10 @@ PyMethodDef proxy_methods[] = {
     METHOD(__exit__, proxy_exit, METH_FASTCALL),
     SPECIAL(__aenter__, false),
     SPECIAL(__aexit__, true),
-    SPECIAL(__trunc__, false),
-    SPECIAL(__floor__, false),
-    SPECIAL(__ceil__, false),
-    SPECIAL(__complex__, false),
+    METHOD(__trunc__, no_arguments<object_trunc>, METH_NOARGS),
+    METHOD(__floor__, no_arguments<object_floor>, METH_NOARGS),
+    METHOD(__ceil__, no_arguments<object_ceil>, METH_NOARGS),
+    METHOD(__complex__, no_arguments<object_complex>, METH_NOARGS),
     METHOD(__dir__, no_arguments<PyObject_Dir>, METH_NOARGS),
     METHOD(__bytes__, no_arguments<PyObject_Bytes>, METH_NOARGS),
     METHOD(__fspath__, no_arguments<PyOS_FSPath>, METH_NOARGS),
@@ -735,39 +807,39 @@ constinit PyNumberMethods proxy_as_number = {
     .nb_int = on_object<PyNumber_Long>,
     .nb_reserved = nullptr,
     .nb_float = on_object<PyNumber_Float>,
-    .nb_inplace_add = on_object<PyNumber_InPlaceAdd>,
-    .nb_inplace_subtract = on_object<PyNumber_InPlaceSubtract>,
-    .nb_inplace_multiply = on_object<PyNumber_InPlaceMultiply>,
-    .nb_inplace_remainder = on_object<PyNumber_InPlaceRemainder>,
-    .nb_inplace_power = on_object<PyNumber_InPlacePower>,
-    .nb_inplace_lshift = on_object<PyNumber_InPlaceLshift>,
-    .nb_inplace_rshift = on_object<PyNumber_InPlaceRshift>,
-    .nb_inplace_and = on_object<PyNumber_InPlaceAnd>,
-    .nb_inplace_xor = on_object<PyNumber_InPlaceXor>,
-    .nb_inplace_or = on_object<PyNumber_InPlaceOr>,
+    .nb_inplace_add = in_place<PyNumber_InPlaceAdd>,
+    .nb_inplace_subtract = in_place<PyNumber_InPlaceSubtract>,
+    .nb_inplace_multiply = in_place<PyNumber_InPlaceMultiply>,
+    .nb_inplace_remainder = in_place<PyNumber_InPlaceRemainder>,
+    .nb_inplace_power = proxy_in_place_power,
+    .nb_inplace_lshift = in_place<PyNumber_InPlaceLshift>,
+    .nb_inplace_rshift = in_place<PyNumber_InPlaceRshift>,
+    .nb_inplace_and = in_place<PyNumber_InPlaceAnd>,
+    .nb_inplace_xor = in_place<PyNumber_InPlaceXor>,
+    .nb_inplace_or = in_place<PyNumber_InPlaceOr>,
     BINARY(nb_floor_divide, PyNumber_FloorDivide),
     BINARY(nb_true_divide, PyNumber_TrueDivide),
-    .nb_inplace_floor_divide = on_object<PyNumber_InPlaceFloorDivide>,
-    .nb_inplace_true_divide = on_object<PyNumber_InPlaceTrueDivide>,
+    .nb_inplace_floor_divide = in_place<PyNumber_InPlaceFloorDivide>,
+    .nb_inplace_true_divide = in_place<PyNumber_InPlaceTrueDivide>,
     .nb_index = on_object<PyNumber_Index>,
     BINARY(nb_matrix_multiply, PyNumber_MatrixMultiply),
-    .nb_inplace_matrix_multiply = on_object<PyNumber_InPlaceMatrixMultiply>,
+    .nb_inplace_matrix_multiply = in_place<PyNumber_InPlaceMatrixMultiply>,
 };
 
 #undef BINARY
 
-// No sq_concat, sq_repeat or sq_item: the number slots and mp_subscript answer for them.
+// No sq_item: mp_subscript answers for it, with any key.
 constinit PySequenceMethods proxy_as_sequence = {
     .sq_length = on_object<PyObject_Size>,
-    .sq_concat = nullptr,
-    .sq_repeat = nullptr,
+    .sq_concat = on_object<PySequence_Concat>,
+    .sq_repeat = on_object<PySequence_Repeat>,
     .sq_item = nullptr,
     .was_sq_slice = nullptr,
     .sq_ass_item = nullptr,
     .was_sq_ass_slice = nullptr,
     .sq_contains = on_object<PySequence_Contains>,
-    .sq_inplace_concat = nullptr,
-    .sq_inplace_repeat = nullptr,
+    .sq_inplace_concat = in_place<PySequence_InPlaceConcat>,
+    .sq_inplace_repeat = on_object<PySequence_InPlaceRepeat>,
 };
 
 constinit PyMappingMethods proxy_as_mapping = {

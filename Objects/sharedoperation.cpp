@@ -184,17 +184,20 @@ PyObject *unwrap_home(PyObject *value)
         ProxyObject &proxy = *as_proxy(value);
         Owner &here = *owner_of(_PyThreadState_GET());
         if (!proxy.uses.enter()) {
-            return Py_NewRef(value);
+            raise_released(proxy);
+            return nullptr;
         }
+        bool dead = proxy.cell->load().dead();
         PyObject *object = nullptr;
-        if (proxy.cell->owner == &here) {
+        if (dead) {
+            raise_dead(*proxy.cell);
+        }
+        else if (proxy.cell->owner == &here) {
             LocalLock lock(here);
-            if (!proxy.cell->load().dead()) {
-                object = Py_XNewRef(proxy.cell->object);
-            }
+            object = Py_XNewRef(proxy.cell->object);
         }
         end_use(proxy);
-        if (object != nullptr) {
+        if (dead || object != nullptr) {
             return object;
         }
     }

@@ -11,11 +11,11 @@
 //
 //     kBuiltin  class, arguments, state, traceback
 //     kGroup    message, count, that many exceptions, traceback
-//     kNamed    module, qualified name, (arguments, state) or None, proxy, message, traceback
+//     kNamed    module, qualified name, (arguments, state) or None, proxy or None, message,
+//               traceback
 //
-// An exception that cannot be packed so (a part of it raises, its scope was closed meanwhile) goes
-// as kNamed with neither arguments nor proxy; and if there is no memory even for that, as nothing,
-// which the receiver reads as a MemoryError.
+// What of this cannot be packed (a part raises, the scope was closed meanwhile) is left out; if
+// there is no memory even for the rest, nothing goes, which the receiver reads as a MemoryError.
 //
 // See:      API.md, "How a proxy behaves", 5; Lib/test/test_sharing/test_errors.py.
 
@@ -211,11 +211,27 @@ int pack_reduced(Parcel &parcel, PyObject *exception)
     Ref arguments;
     Ref state;
     if (!reduce(exception, arguments, state)) {
-        PyErr_Clear();
-        return parcel.pack(Py_None);
+        return -1;
     }
     Ref both = Ref::steal(PyTuple_Pack(2, arguments.get(), state.get()));
     return both ? parcel.pack(both.get()) : -1;
+}
+
+int pack_proxy_of(Parcel &parcel, PyObject *exception)
+{
+    return parcel.pack_wrapped(exception);
+}
+
+// Pack a part of the exception, or None if that fails.
+int pack_if_possible(Parcel &parcel, PyObject *exception, int (*pack)(Parcel &, PyObject *))
+{
+    Parcel::Mark mark = parcel.mark();
+    if (pack(parcel, exception) == 0) {
+        return 0;
+    }
+    PyErr_Clear();
+    parcel.roll_back(mark);
+    return parcel.pack(Py_None);
 }
 
 PyObject *message_of(PyObject *exception)
@@ -228,9 +244,7 @@ PyObject *message_of(PyObject *exception)
     return text;
 }
 
-enum class Detail : bool { kNameOnly, kAll };
-
-int pack_named(Parcel &parcel, PyObject *exception, Detail detail)
+int pack_named(Parcel &parcel, PyObject *exception)
 {
     Ref module = Ref::steal(PyType_GetModuleName(Py_TYPE(exception)));
     Ref name = Ref::steal(PyType_GetQualName(Py_TYPE(exception)));
@@ -239,12 +253,8 @@ int pack_named(Parcel &parcel, PyObject *exception, Detail detail)
         return -1;
     }
     if (pack_number(parcel, static_cast<int>(Form::kNamed)) < 0 || parcel.pack(module.get()) < 0
-        || parcel.pack(name.get()) < 0) {
-        return -1;
-    }
-    bool all = detail == Detail::kAll;
-    if ((all ? pack_reduced(parcel, exception) : parcel.pack(Py_None)) < 0
-        || (all ? parcel.pack_wrapped(exception) : parcel.pack(Py_None)) < 0
+        || parcel.pack(name.get()) < 0 || pack_if_possible(parcel, exception, pack_reduced) < 0
+        || pack_if_possible(parcel, exception, pack_proxy_of) < 0
         || parcel.pack(message.get()) < 0) {
         return -1;
     }
@@ -257,7 +267,7 @@ int pack_as_it_is(Parcel &parcel, PyObject *exception)
         return pack_group(parcel, exception);
     }
     return is_builtin(exception) ? pack_builtin(parcel, exception)
-                                 : pack_named(parcel, exception, Detail::kAll);
+                                 : pack_named(parcel, exception);
 }
 
 int pack_any(Parcel &parcel, PyObject *exception)
@@ -268,7 +278,7 @@ int pack_any(Parcel &parcel, PyObject *exception)
     }
     PyErr_Clear();
     parcel.roll_back(mark);
-    return pack_named(parcel, exception, Detail::kNameOnly);
+    return pack_named(parcel, exception);
 }
 
 // Receiving
@@ -412,6 +422,16 @@ PyObject *make_remote_error(PyObject *module, PyObject *name, PyObject *proxy, P
     return error.release();
 }
 
+// This interpreter's class of that name; the machinery's own need not have been imported.
+PyObject *class_here(PyObject *module, PyObject *name)
+{
+    if (PyUnicode_EqualToUTF8(module, "concurrent.interpreters")
+        && PyUnicode_EqualToUTF8(name, "DeadProxyError")) {
+        return Py_XNewRef(dead_proxy_error(*owner_of(_PyThreadState_GET())));
+    }
+    return known_class(module, name);
+}
+
 PyObject *receive_named(Parcel &parcel, const Owner &sender)
 {
     Ref module = next(parcel);
@@ -425,7 +445,7 @@ PyObject *receive_named(Parcel &parcel, const Owner &sender)
     }
     PyObject *exception = nullptr;
     if (reduced.get() != Py_None) {
-        Ref type = Ref::steal(known_class(module.get(), name.get()));
+        Ref type = Ref::steal(class_here(module.get(), name.get()));
         if (type && PyExceptionClass_Check(type.get())) {
             exception = rebuild(type.get(), PyTuple_GET_ITEM(reduced.get(), 0),
                                 PyTuple_GET_ITEM(reduced.get(), 1));

@@ -22,22 +22,6 @@
 namespace pyshared {
 namespace {
 
-// A builtin static type is the same object in every interpreter; one of an extension need not be
-// there in another.
-bool is_core_static_type(PyObject *value)
-{
-    if (!PyType_Check(value)) {
-        return false;
-    }
-    auto *type = reinterpret_cast<PyTypeObject *>(value);
-    if ((type->tp_flags & _Py_TPFLAGS_STATIC_BUILTIN) == 0) {
-        return false;
-    }
-    size_t index = reinterpret_cast<size_t>(type->tp_subclasses) - 1;
-    const auto &known = _PyInterpreterState_GET()->types.builtins.initialized;
-    return index < Py_ARRAY_LENGTH(known) && known[index].type == type;
-}
-
 bool is_singleton(PyObject *value)
 {
     return value == Py_None || value == Py_True || value == Py_False || value == Py_Ellipsis
@@ -379,6 +363,10 @@ int Parcel::pack_proxy(PyObject *value)
         raise_released(proxy);
         return -1;
     }
+    if (proxy.cell->load().dead()) {
+        raise_dead(*proxy.cell);
+        return -1;
+    }
     Node *node = append(Kind::kCell);
     if (node == nullptr) {
         return -1;
@@ -409,7 +397,7 @@ int Parcel::pack_wrapped(PyObject *value)
 
 int Parcel::pack_other(PyObject *value)
 {
-    if (is_core_static_type(value)) {
+    if (crosses_by_reference(value)) {
         return pack_immortal(value);
     }
     PyThreadState *tstate = _PyThreadState_GET();
@@ -579,6 +567,20 @@ PyObject *Parcel::unpack_three(Node &node)
     return PyObject_Vectorcall(reinterpret_cast<PyObject *>(&PyRange_Type), arguments, 3, nullptr);
 }
 
+bool crosses_by_reference(PyObject *value)
+{
+    if (!PyType_Check(value)) {
+        return false;
+    }
+    auto *type = reinterpret_cast<PyTypeObject *>(value);
+    if ((type->tp_flags & _Py_TPFLAGS_STATIC_BUILTIN) == 0) {
+        return false;
+    }
+    size_t index = reinterpret_cast<size_t>(type->tp_subclasses) - 1;
+    const auto &known = _PyInterpreterState_GET()->types.builtins.initialized;
+    return index < Py_ARRAY_LENGTH(known) && known[index].type == type;
+}
+
 bool crosses_by_value(PyTypeObject *type)
 {
     return type == &PyLong_Type || type == &PyUnicode_Type || type == &PyFloat_Type
@@ -588,7 +590,7 @@ bool crosses_by_value(PyTypeObject *type)
 
 int is_native(PyObject *value)
 {
-    if (is_singleton(value) || crosses_by_value(Py_TYPE(value)) || is_core_static_type(value)) {
+    if (is_singleton(value) || crosses_by_value(Py_TYPE(value)) || crosses_by_reference(value)) {
         return 1;
     }
     PyThreadState *tstate = _PyThreadState_GET();

@@ -169,6 +169,11 @@ private:
     alignas(8) char inline_bytes_[kInlineBytes];
 };
 
+// Is it a class that every interpreter has at the same address?  A builtin static type is; one of
+// an extension need not be there in another interpreter.
+// Tstate: attached.
+bool crosses_by_reference(PyObject *value);
+
 // Do instances of exactly this type cross by value, item by item?
 bool crosses_by_value(PyTypeObject *type);
 

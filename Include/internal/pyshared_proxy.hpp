@@ -107,6 +107,7 @@ enum class Arming : uint8_t { kPlain, kArmed };
 
 // The object itself where a proxy's object belongs to this interpreter; anything else as it is.
 // Tstate: attached.  Refs: borrowed, result new.
+// Errors: null with DeadProxyError if it is a dead proxy.
 [[nodiscard]] PyObject *unwrap_home(PyObject *value);
 
 // Set DeadProxyError for a proxy that was released in this interpreter.
