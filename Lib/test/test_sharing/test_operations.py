@@ -20,8 +20,8 @@ def expected(group, source, memory={}):
     return memory[group, source]
 
 
-class OperationsTest:
-    """The tests of a direction; they are added below, one for each group and kind."""
+class Performing:
+    """How a group is performed; the tests are added below, one for each group and kind."""
 
     def check(self, group, kind):
         for source in group.sources:
@@ -42,26 +42,38 @@ class OperationsTest:
         return self.caller().call(operations.perform, source, subject, operands, kind)
 
 
-def add_test(group, kind):
+class OperationsTest(Performing):
+    """With live operands, or a subject that is dead."""
+
+
+class DeadOperandsTest(Performing):
+    """With operands that are dead.
+
+    Across interpreters only: where nothing crosses, what an operand is is up
+    to the operation.
+    """
+
+
+def add_test(cls, group, kind):
     what = ''.join(c if c.isalnum() else '_' for c in group.name)
     how = kind.replace(' ', '_') if group.operands or kind != 'plain' else 'alone'
     name = f'test_{what}_with_{how}'
-    if name in vars(OperationsTest):
+    if name in vars(cls):
         raise ValueError(f'two groups are called {group.name!r}')
 
     def test(self):
         self.check(group, kind)
     test.__name__ = name
-    test.__qualname__ = f'{OperationsTest.__qualname__}.{name}'
-    setattr(OperationsTest, name, test)
+    setattr(cls, name, test)
 
 
 for group in TABLE:
     for kind in group.kinds:
-        add_test(group, kind)
+        add_test(DeadOperandsTest if kind == 'dead' else OperationsTest, group, kind)
 
 
 add_directions(globals(), OperationsTest)
+add_directions(globals(), DeadOperandsTest, across=True)
 
 
 if __name__ == '__main__':

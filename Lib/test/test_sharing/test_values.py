@@ -94,8 +94,8 @@ def is_proxy(value):
 
 def send_registered(function, source):
     value = operations.evaluate(source)
-    back = function(value)
-    return type(back) is type(value) and back == value
+    name, back = function(value)
+    return name == type(value).__name__, type(back) is type(value) and back == value
 
 
 def send_wrapped(function, source):
@@ -123,6 +123,10 @@ def nest(depth, value=None):
 
 def identity(value):
     return value
+
+
+def class_and_value(value):
+    return type(value).__name__, value
 
 
 def send_nested(function, depth):
@@ -169,8 +173,9 @@ class ValuesTest:
         self.check_all(fetch_wrapped, 'made', WRAPPED, True)
 
     def test_registered_types_arrive_as_what_they_are(self):
-        self.check_all(send_registered, 'identity', [
-            'memoryview(b"abc")', 'interpreters.create_queue()', 'interpreters.get_main()'], True)
+        self.check_all(send_registered, 'class_and_value', [
+            'memoryview(b"abc")', 'interpreters.create_queue()', 'interpreters.get_main()'],
+            (True, True))
 
     def test_items_of_a_tuple_cross_one_by_one(self):
         self.check_all(mixed, 'mix', ['(1, [2], ("a", Point(3, 4), (Whole(5),)))'], True)
