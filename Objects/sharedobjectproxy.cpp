@@ -374,6 +374,23 @@ int object_is_instance(PyObject *object, PyObject *candidate)
     return PyObject_IsInstance(candidate, object);
 }
 
+constexpr int kClassUnknown = 2;
+
+// An abstract class by its name.  The owner may know it without having imported it by that name,
+// or not know it at all.
+int object_is_instance_of_named(PyObject *object, PyObject *module, PyObject *name)
+{
+    Ref cls = Ref::steal(known_class(module, name));
+    if (!cls && !PyErr_Occurred() && PyUnicode_EqualToUTF8(module, "collections.abc")) {
+        Ref implementation = Ref::steal(PyUnicode_FromString("_collections_abc"));
+        cls = Ref::steal(implementation ? known_class(implementation.get(), name) : nullptr);
+    }
+    if (!cls) {
+        return PyErr_Occurred() ? -1 : kClassUnknown;
+    }
+    return PyObject_IsInstance(object, cls.get());
+}
+
 int object_is_subclass(PyObject *object, PyObject *candidate)
 {
     return PyObject_IsSubclass(candidate, object);
@@ -1000,5 +1017,38 @@ PyTypeObject PySharedObjectProxy_Type = {
     .tp_new = proxy_new,
     .tp_vectorcall_offset = offsetof(ProxyObject, vectorcall),
 };
+
+int _PyShared_IsCallable(PyObject *proxy)
+{
+    ProxyObject &self = *as_proxy(proxy);
+    if (!self.uses.enter()) {
+        return 0;
+    }
+    int callable = (self.cell->shape & kCallable) != 0;
+    end_use(self);
+    return callable;
+}
+
+PyObject *_PyShared_IsInstance(PyObject *proxy, PyObject *cls)
+{
+    if (!PyType_Check(cls)) {
+        return PyErr_Format(PyExc_TypeError, "'%T' is not a class", cls);
+    }
+    auto *type = reinterpret_cast<PyTypeObject *>(cls);
+    Ref module = Ref::steal(PyType_GetModuleName(type));
+    Ref name = Ref::steal(PyType_GetQualName(type));
+    if (!module || !name) {
+        return nullptr;
+    }
+    int answer = on_object<object_is_instance_of_named>(proxy, module.get(), name.get());
+    if (answer == kClassUnknown) {
+        Ref its_class = Ref::steal(proxy_class(proxy));
+        if (!its_class) {
+            return nullptr;
+        }
+        answer = PyType_Check(its_class.get()) ? PyObject_IsSubclass(its_class.get(), cls) : 0;
+    }
+    return answer < 0 ? nullptr : PyBool_FromLong(answer);
+}
 
 }  // extern "C"

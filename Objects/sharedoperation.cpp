@@ -138,7 +138,7 @@ bool Operation::check_error()
     if (result_kind_ != Result::kError) {
         return true;
     }
-    raise_packed(result_, *proxy_.cell->owner);
+    raise_packed(result_);
     return false;
 }
 

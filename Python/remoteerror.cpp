@@ -9,8 +9,8 @@
 //
 // The parcel's layout, after a form number:
 //
-//     kBuiltin  class, arguments, state, traceback
-//     kGroup    message, count, that many exceptions, traceback
+//     kBuiltin  class, arguments or just a message, state, traceback
+//     kGroup    message, count, that many exceptions, state, traceback
 //     kNamed    module, qualified name, (arguments, state) or None, proxy or None, message,
 //               traceback
 //
@@ -72,14 +72,29 @@ PyObject *traceback_text(PyObject *exception)
     if (!traceback || is_control_flow(exception)) {
         return nullptr;
     }
+    // What it brought from other interpreters comes first.
     Ref lines = Ref::steal(PyList_New(0));
+    Ref cause = Ref::steal(PyException_GetCause(exception));
+    PyObject *remote = remote_traceback(*owner_of(_PyThreadState_GET()));
+    if (cause && lines && remote != nullptr && Py_IS_TYPE(cause.get(), (PyTypeObject *)remote)) {
+        Ref brought = Ref::steal(PyObject_Str(cause.get()));
+        if (!brought || PyList_Append(lines.get(), brought.get()) < 0) {
+            return nullptr;
+        }
+    }
+    Ref heading = Ref::steal(PyUnicode_FromFormat(
+        "\nTraceback in interpreter %lld (most recent call last):\n",
+        static_cast<long long>(PyInterpreterState_GetID(PyInterpreterState_Get()))));
+    if (!lines || !heading || PyList_Append(lines.get(), heading.get()) < 0) {
+        return nullptr;
+    }
     int skipped = -kTracebackFrames;
     for (auto *entry = reinterpret_cast<PyTracebackObject *>(traceback.get()); entry != nullptr;
          entry = entry->tb_next) {
         ++skipped;
     }
-    for (auto *entry = reinterpret_cast<PyTracebackObject *>(traceback.get());
-         lines && entry != nullptr; entry = entry->tb_next) {
+    for (auto *entry = reinterpret_cast<PyTracebackObject *>(traceback.get()); entry != nullptr;
+         entry = entry->tb_next) {
         if (skipped-- > 0) {
             continue;
         }
@@ -89,7 +104,7 @@ PyObject *traceback_text(PyObject *exception)
         }
     }
     Ref empty = Ref::steal(PyUnicode_FromString(""));
-    return lines && empty ? PyUnicode_Join(empty.get(), lines.get()) : nullptr;
+    return empty ? PyUnicode_Join(empty.get(), lines.get()) : nullptr;
 }
 
 int pack_traceback(Parcel &parcel, PyObject *exception)
@@ -188,7 +203,8 @@ int pack_group(Parcel &parcel, PyObject *exception)
             return -1;
         }
     }
-    return pack_traceback(parcel, exception);
+    Ref state = Ref::steal(flatten_state(group->dict));
+    return state && parcel.pack(state.get()) == 0 ? pack_traceback(parcel, exception) : -1;
 }
 
 int pack_builtin(Parcel &parcel, PyObject *exception)
@@ -204,6 +220,21 @@ int pack_builtin(Parcel &parcel, PyObject *exception)
         return -1;
     }
     return pack_traceback(parcel, exception);
+}
+
+// The class and its message alone: what is left where memory or the stack ends.
+int pack_bare_builtin(Parcel &parcel, PyObject *exception)
+{
+    PyObject *arguments = reinterpret_cast<PyBaseExceptionObject *>(exception)->args;
+    bool has_message = arguments != nullptr && PyTuple_GET_SIZE(arguments) == 1
+                       && PyUnicode_CheckExact(PyTuple_GET_ITEM(arguments, 0));
+    Ref nothing = Ref::steal(PyTuple_New(0));
+    if (pack_number(parcel, static_cast<int>(Form::kBuiltin)) < 0
+        || parcel.pack(reinterpret_cast<PyObject *>(Py_TYPE(exception))) < 0
+        || parcel.pack(has_message ? PyTuple_GET_ITEM(arguments, 0) : nothing.get()) < 0) {
+        return -1;
+    }
+    return parcel.pack(Py_None) < 0 || parcel.pack(Py_None) < 0 ? -1 : 0;
 }
 
 int pack_reduced(Parcel &parcel, PyObject *exception)
@@ -278,7 +309,8 @@ int pack_any(Parcel &parcel, PyObject *exception)
     }
     PyErr_Clear();
     parcel.roll_back(mark);
-    return pack_named(parcel, exception);
+    return is_builtin(exception) ? pack_bare_builtin(parcel, exception)
+                                 : pack_named(parcel, exception);
 }
 
 // Receiving
@@ -317,7 +349,8 @@ int restore_state(PyObject *exception, PyObject *state)
 
 PyObject *rebuild(PyObject *type, PyObject *arguments, PyObject *state)
 {
-    Ref exception = Ref::steal(PyObject_CallObject(type, arguments));
+    Ref exception = Ref::steal(PyTuple_CheckExact(arguments) ? PyObject_CallObject(type, arguments)
+                                                             : PyObject_CallOneArg(type, arguments));
     if (!exception || !PyExceptionInstance_Check(exception.get())
         || restore_state(exception.get(), state) < 0) {
         return nullptr;
@@ -326,17 +359,13 @@ PyObject *rebuild(PyObject *type, PyObject *arguments, PyObject *state)
 }
 
 // Make the traceback's text the cause.  An exception without one crosses all the same.
-void attach_traceback(PyObject *exception, PyObject *text, const Owner &sender)
+void attach_traceback(PyObject *exception, PyObject *text)
 {
     if (text == Py_None) {
         return;
     }
     PyObject *type = remote_traceback(*owner_of(_PyThreadState_GET()));
-    Ref message = Ref::steal(PyUnicode_FromFormat(
-        "\nTraceback in interpreter %lld (most recent call last):\n%U",
-        static_cast<long long>(sender.interp_id), text));
-    PyObject *cause = type != nullptr && message ? PyObject_CallOneArg(type, message.get())
-                                                 : nullptr;
+    PyObject *cause = type != nullptr ? PyObject_CallOneArg(type, text) : nullptr;
     if (cause == nullptr) {
         PyErr_Clear();
         return;
@@ -344,9 +373,9 @@ void attach_traceback(PyObject *exception, PyObject *text, const Owner &sender)
     PyException_SetCause(exception, cause);
 }
 
-PyObject *receive(Parcel &parcel, const Owner &sender);
+PyObject *receive(Parcel &parcel);
 
-PyObject *receive_builtin(Parcel &parcel, const Owner &sender)
+PyObject *receive_builtin(Parcel &parcel)
 {
     Ref type = next(parcel);
     Ref arguments = type ? next(parcel) : Ref();
@@ -357,12 +386,12 @@ PyObject *receive_builtin(Parcel &parcel, const Owner &sender)
     }
     PyObject *exception = rebuild(type.get(), arguments.get(), state.get());
     if (exception != nullptr) {
-        attach_traceback(exception, traceback.get(), sender);
+        attach_traceback(exception, traceback.get());
     }
     return exception;
 }
 
-PyObject *receive_group(Parcel &parcel, const Owner &sender)
+PyObject *receive_group(Parcel &parcel)
 {
     long long count;
     Ref message = next(parcel);
@@ -371,19 +400,22 @@ PyObject *receive_group(Parcel &parcel, const Owner &sender)
     }
     Ref members = Ref::steal(PyList_New(0));
     for (long long i = 0; members && i < count; ++i) {
-        Ref member = Ref::steal(receive(parcel, sender));
+        Ref member = Ref::steal(receive(parcel));
         if (!member || PyList_Append(members.get(), member.get()) < 0) {
             return nullptr;
         }
     }
-    Ref traceback = next(parcel);
+    Ref state = next(parcel);
+    Ref traceback = state ? next(parcel) : Ref();
     if (!members || !traceback) {
         return nullptr;
     }
-    PyObject *exception = PyObject_CallFunctionObjArgs(PyExc_BaseExceptionGroup, message.get(),
-                                                       members.get(), nullptr);
+    Ref arguments = Ref::steal(PyTuple_Pack(2, message.get(), members.get()));
+    PyObject *exception = arguments ? rebuild(PyExc_BaseExceptionGroup, arguments.get(),
+                                              state.get())
+                                    : nullptr;
     if (exception != nullptr) {
-        attach_traceback(exception, traceback.get(), sender);
+        attach_traceback(exception, traceback.get());
     }
     return exception;
 }
@@ -403,14 +435,17 @@ PyObject *make_remote_error(PyObject *module, PyObject *name, PyObject *proxy, P
     Ref formatted = Ref::steal(
         traceback == Py_None
             ? PyUnicode_FromFormat("%U: %U", name, message)
-            : PyUnicode_FromFormat("Traceback (most recent call last):\n%U%U: %U", traceback,
-                                   name, message));
+            : PyUnicode_FromFormat("%U%U: %U", traceback, name, message));
     Ref summary = Ref::steal(PyUnicode_FromFormat("%U.%U: %U", module, name, message));
     if (type == nullptr || !formatted || !summary) {
         return nullptr;
     }
-    Ref described = Ref::steal(namespace_of("__name__", name, "__qualname__", name, "__module__",
-                                            module));
+    Py_ssize_t dot = PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), -1);
+    Ref plain_name = Ref::steal(PyUnicode_Substring(name, dot + 1, PyUnicode_GET_LENGTH(name)));
+    Ref described = Ref::steal(plain_name ? namespace_of("__name__", plain_name.get(),
+                                                         "__qualname__", name, "__module__",
+                                                         module)
+                                          : nullptr);
     Ref information = Ref::steal(described ? namespace_of("type", described.get(), "msg", message,
                                                           "formatted", formatted.get())
                                            : nullptr);
@@ -432,7 +467,7 @@ PyObject *class_here(PyObject *module, PyObject *name)
     return known_class(module, name);
 }
 
-PyObject *receive_named(Parcel &parcel, const Owner &sender)
+PyObject *receive_named(Parcel &parcel)
 {
     Ref module = next(parcel);
     Ref name = module ? next(parcel) : Ref();
@@ -457,13 +492,13 @@ PyObject *receive_named(Parcel &parcel, const Owner &sender)
                                       traceback.get());
     }
     if (exception != nullptr) {
-        attach_traceback(exception, traceback.get(), sender);
+        attach_traceback(exception, traceback.get());
     }
     return exception;
 }
 
 // Refs: new.  Errors: null with an exception set, which then stands for the one that was sent.
-PyObject *receive(Parcel &parcel, const Owner &sender)
+PyObject *receive(Parcel &parcel)
 {
     long long form;
     if (parcel.at_end()) {
@@ -474,11 +509,11 @@ PyObject *receive(Parcel &parcel, const Owner &sender)
     }
     switch (static_cast<Form>(form)) {
     case Form::kBuiltin:
-        return receive_builtin(parcel, sender);
+        return receive_builtin(parcel);
     case Form::kGroup:
-        return receive_group(parcel, sender);
+        return receive_group(parcel);
     case Form::kNamed:
-        return receive_named(parcel, sender);
+        return receive_named(parcel);
     }
     Py_UNREACHABLE();
 }
@@ -494,9 +529,9 @@ void pack_exception(Parcel &parcel, PyObject *exception)
     }
 }
 
-void raise_packed(Parcel &parcel, const Owner &sender)
+void raise_packed(Parcel &parcel)
 {
-    Ref exception = Ref::steal(receive(parcel, sender));
+    Ref exception = Ref::steal(receive(parcel));
     if (exception) {
         PyErr_SetObject(reinterpret_cast<PyObject *>(Py_TYPE(exception.get())), exception.get());
     }

@@ -345,6 +345,7 @@ SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
             // Complete before it joins: whoever closes the scope may see it at once.
             cell->owner = &owner;
             cell->object = object;
+            cell->shape = PyCallable_Check(object) ? kCallable : kNoShape;
             if (scope != nullptr && !scope->add(*cell)) {
                 cell_pool().recycle(*cell, &owner.magazine);
                 problem = Problem::kScopeClosed;

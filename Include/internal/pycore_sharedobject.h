@@ -23,6 +23,8 @@
    _PyShared_IsProxy, ...XIData    crossinterp*.c                     queues, calls, channels
    _PyShared_Pickle*               crossinterp.c                      proxies inside pickles
    _PyShared_LoadMethod            object.c                           proxy.method(...)
+   _PyShared_IsCallable            object.c  PyCallable_Check         honest answers
+   _PyShared_IsInstance            _abc.c                             isinstance(proxy, ABC)
 */
 
 #ifndef Py_INTERNAL_SHAREDOBJECT_H
@@ -127,6 +129,17 @@ extern void _PyShared_ExitSession(struct _PyShared_Switch *link);
    Tstate: attached.  Refs: new.  Errors: none; NULL: load the attribute. */
 extern PyObject *_PyShared_LoadMethod(PyObject *proxy, PyObject *text);
 extern PyTypeObject _PySharedName_Type;
+
+/* Honest answers of the one type that has every slot */
+
+/* Can the proxy's object be called?  Does not enter the owner.
+   Tstate: attached.  Errors: none; 0 for a released proxy. */
+extern int _PyShared_IsCallable(PyObject *proxy);
+
+/* Is the proxy's object an instance of the abstract class?  The owner's class
+   of the same module and name is asked, in the owner.
+   Tstate: attached.  Refs: result new.  Errors: NULL with an exception set. */
+PyAPI_FUNC(PyObject *) _PyShared_IsInstance(PyObject *proxy, PyObject *cls);
 
 /* Crossing through the base's own queues, channels and calls */
 

@@ -16,6 +16,6 @@ void pack_exception(Parcel &parcel, PyObject *exception);
 // Raise what pack_exception() appended.
 // Tstate: attached to the receiver.  Python: a class's constructor may run.
 // Errors: an exception is set, always.
-void raise_packed(Parcel &parcel, const Owner &sender);
+void raise_packed(Parcel &parcel);
 
 }  // namespace pyshared
