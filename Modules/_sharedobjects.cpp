@@ -198,6 +198,18 @@ PyObject *is_shareable(PyObject *, PyObject *object)
     return PyBool_FromLong(getdata.basic != nullptr || getdata.fallback != nullptr);
 }
 
+PyDoc_STRVAR(register_interpreter_doc,
+"register_interpreter($module, cls, /)\n--\n\n"
+"Let instances of the class cross as the interpreter's ID.");
+
+PyObject *register_interpreter(PyObject *, PyObject *cls)
+{
+    if (register_interpreter_class(cls) < 0) {
+        return nullptr;
+    }
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(share_stats_doc,
 "share_stats($module, /)\n--\n\n"
 "Return counters of the sharing machinery, for the whole process, as a dict.\n\n"
@@ -318,6 +330,7 @@ PyMethodDef module_methods[] = {
     {"share_token", share_token, METH_O, share_token_doc},
     {"share_stats", share_stats, METH_NOARGS, share_stats_doc},
     {"is_shareable", is_shareable, METH_O, is_shareable_doc},
+    {"register_interpreter", register_interpreter, METH_O, register_interpreter_doc},
     {"_arrive", arrive, METH_O, arrive_doc},
     {},
 };

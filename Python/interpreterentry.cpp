@@ -238,14 +238,63 @@ void delete_thread_state(PyThreadState *tstate)
     _PyThreadState_DeleteCurrent(tstate);
 }
 
+#ifndef Py_GIL_DISABLED
+bool is_locked(const PyInterpreterState *interp)
+{
+    return _Py_atomic_load_int_relaxed(&interp->ceval.gil->locked) != 0;
+}
+
+// Set a bit of the eval breaker of the thread state that holds the interpreter's GIL, if any does
+// and `wanted` says so of it.  The GIL's mutex keeps the holder from going away meanwhile.
+template <class Wanted>
+void signal_holder(PyInterpreterState *interp, uintptr_t bit, Wanted wanted)
+{
+    _gil_runtime_state *gil = interp->ceval.gil;
+    pthread_mutex_lock(&gil->mutex);
+    if (_Py_atomic_load_int_relaxed(&gil->locked)) {
+        auto *holder = static_cast<PyThreadState *>(
+            _Py_atomic_load_ptr_relaxed(&gil->last_holder));
+        if (wanted(holder)) {
+            _Py_set_eval_breaker_bit(holder, bit);
+        }
+    }
+    pthread_mutex_unlock(&gil->mutex);
+}
+#endif
+
 bool is_idle(const Owner &owner)
 {
 #ifdef Py_GIL_DISABLED
     (void)owner;
     return true;
 #else
-    return _Py_atomic_load_int_relaxed(&owner.interp->ceval.gil->locked) == 0;
+    return !is_locked(owner.interp);
 #endif
+}
+
+// Attach; whoever holds the interpreter's GIL is asked to yield at once, not after the switch
+// interval.
+void attach(PyThreadState *tstate)
+{
+#ifndef Py_GIL_DISABLED
+    if (is_locked(tstate->interp)) {
+        signal_holder(tstate->interp, _PY_GIL_DROP_REQUEST_BIT,
+                      [](const PyThreadState *) { return true; });
+    }
+#endif
+    _PyThreadState_Attach(tstate);
+}
+
+// Detach on the way to another GIL.  Whoever asked for this one gets it; waiting to see that it
+// was taken, as the base does on a request, would only hold up this thread.
+void detach(PyThreadState *tstate)
+{
+#ifndef Py_GIL_DISABLED
+    if (_Py_eval_breaker_bit_is_set(tstate, _PY_GIL_DROP_REQUEST_BIT)) {
+        _Py_unset_eval_breaker_bit(tstate, _PY_GIL_DROP_REQUEST_BIT);
+    }
+#endif
+    _PyThreadState_Detach(tstate);
 }
 
 }  // namespace
@@ -257,17 +306,17 @@ InterpreterEntry::Outcome InterpreterEntry::enter(Owner &owner)
     if (!enter_gate(owner)) {
         return Outcome::kClosed;
     }
-    _PyThreadState_Detach(from);
+    detach(from);
     push_link(link_, from);
     PyThreadState *inside = thread_state_for(owner);
     if (inside == nullptr) [[unlikely]] {
         pop_link(link_);
-        _PyThreadState_Attach(from);
+        attach(from);
         leave_gate(owner);
         return Outcome::kNoMemory;
     }
     copy_stack_limits(from, inside);
-    _PyThreadState_Attach(inside);
+    attach(inside);
     owner_ = &owner;
     inside_ = inside;
     stashed_exception_ = std::exchange(inside->current_exception, nullptr);
@@ -285,8 +334,8 @@ void InterpreterEntry::leave()
     DropTargets dropped;
     take_over_drops(owner, dropped);
     pop_link(link_);
-    _PyThreadState_Detach(inside_);
-    _PyThreadState_Attach(from);
+    detach(inside_);
+    attach(from);
     leave_gate(owner);
     add_drops(from, dropped);
 }
@@ -316,16 +365,9 @@ void request_safe_point(Owner &owner)
 #ifdef Py_GIL_DISABLED
     _Py_set_eval_breaker_bit_all(owner.interp, _PY_CALLS_TO_DO_BIT);
 #else
-    _gil_runtime_state *gil = owner.interp->ceval.gil;
-    pthread_mutex_lock(&gil->mutex);
-    if (_Py_atomic_load_int_relaxed(&gil->locked)) {
-        auto *holder = static_cast<PyThreadState *>(
-            _Py_atomic_load_ptr_relaxed(&gil->last_holder));
-        if (holder->interp == owner.interp) {
-            _Py_set_eval_breaker_bit(holder, _PY_CALLS_TO_DO_BIT);
-        }
-    }
-    pthread_mutex_unlock(&gil->mutex);
+    signal_holder(owner.interp, _PY_CALLS_TO_DO_BIT, [&](const PyThreadState *holder) {
+        return holder->interp == owner.interp;
+    });
 #endif
 }
 

@@ -137,6 +137,27 @@ int share_result_to_data(PyThreadState *tstate, PyObject *object, xidata_fallbac
     return _PyObject_GetXIData(tstate, shared.get(), fallback, xidata);
 }
 
+// An Interpreter crosses as its ID.
+
+PyObject *interpreter_from_data(_PyXIData_t *xidata)
+{
+    Ref cls = Ref::steal(PyImport_ImportModuleAttrString("concurrent.interpreters",
+                                                         "Interpreter"));
+    Ref id = Ref::steal(PyLong_FromVoidPtr(_PyXIData_DATA(xidata)));
+    return cls && id ? PyObject_CallOneArg(cls.get(), id.get()) : nullptr;
+}
+
+int interpreter_to_data(PyThreadState *tstate, PyObject *object, _PyXIData_t *xidata)
+{
+    Ref id = Ref::steal(PyObject_GetAttrString(object, "id"));
+    void *data = id ? PyLong_AsVoidPtr(id.get()) : nullptr;
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    _PyXIData_Init(xidata, tstate->interp, data, nullptr, interpreter_from_data);
+    return 0;
+}
+
 bool has_share_method(PyObject *object)
 {
     PyObject *name = share_name(*owner_of(_PyThreadState_GET()));
@@ -183,6 +204,18 @@ SharedCell *resolve_token(PyObject *bytes)
         PyErr_SetString(type, "stale share token: the object it was made for is no longer shared");
     }
     return nullptr;
+}
+
+int register_interpreter_class(PyObject *cls)
+{
+    if (!PyType_Check(cls)) {
+        PyErr_Format(PyExc_TypeError, "a class is needed, not '%T'", cls);
+        return -1;
+    }
+    _PyXIData_getdata_t getdata = {};
+    getdata.basic = interpreter_to_data;
+    return _PyXIData_RegisterClass(_PyThreadState_GET(), reinterpret_cast<PyTypeObject *>(cls),
+                                   getdata);
 }
 
 bool is_registered(PyThreadState *tstate, PyObject *value)

@@ -22,6 +22,10 @@ inline constexpr size_t kTokenSize = 16;
 // Tstate: attached.  Errors: false, maybe with an exception set.
 [[nodiscard]] bool is_registered(PyThreadState *tstate, PyObject *value);
 
+// Let objects of concurrent.interpreters.Interpreter cross, as the interpreter's ID.
+// Tstate: attached.  Errors: -1 with an exception set.
+[[nodiscard]] int register_interpreter_class(PyObject *cls);
+
 // Pickles that cross: within _PyShared_PickleDumps() a proxy pickles as a token, whose cell the
 // session keeps alive until the pickle is freed.
 

@@ -9,8 +9,8 @@ import weakref
 import _sharedobjects
 from _sharedobjects import (
     DeadProxyError, RemoteError, RemoteTraceback, SharedObjectProxy,
-    is_alive, is_shareable, release, revoke, share, share_forever,
-    share_stats, share_token,
+    is_alive, is_shareable, register_interpreter, release, revoke, share,
+    share_forever, share_stats, share_token,
 )
 
 
