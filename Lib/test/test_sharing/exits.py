@@ -177,11 +177,11 @@ def daemon_threads_wait_inside():
 @scenario()
 def daemon_thread_spins_inside():
     crowd = stay()
+    spin_there = crowd.first.call(residents.wrapped, residents.spinner)
     kept = crowd.first.call(residents.wrapped, residents.everything_kept)
 
     def spin(inside):
-        threading.Thread(target=crowd.first.call, args=(residents.spin_until_dead,),
-                         daemon=True).start()
+        threading.Thread(target=spin_there, daemon=True).start()
         residents.wait_until(lambda: 'spinning' in kept)
         inside.set()
     start_daemon(spin)
@@ -201,17 +201,6 @@ def daemon_threads_come_and_go():
             pass
     for _ in range(4):
         start_daemon(use)
-
-
-@scenario()
-def daemon_thread_execs_inside():
-    crowd = stay()
-    crowd.first.prepare_main(box=SharedObjectProxy(crowd.box))
-
-    def run(inside):
-        crowd.first.prepare_main(inside=SharedObjectProxy(inside))
-        crowd.first.exec('inside.set()\nwhile True: len(box)')
-    start_daemon(run)
 
 
 @scenario(output=['finished'])

@@ -296,6 +296,10 @@ def spin_until_dead():
     return 'death' in kept
 
 
+def spinner():
+    return spin_until_dead
+
+
 class LocalWitness:
     """Notes its death in its own interpreter, without leaving it."""
 
