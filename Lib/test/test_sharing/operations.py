@@ -6,18 +6,13 @@ Interpreters import this module to be told by source text what to make and what 
 import array
 import ast
 import collections
-import concurrent.futures
 import contextlib
 import copy
-import csv
-import dataclasses
 import datetime
 import decimal
-import enum
 import fractions
 import functools
 import gc
-import http
 import io
 import itertools
 import json
@@ -35,317 +30,7 @@ import weakref
 from concurrent import interpreters
 from concurrent.interpreters import SharedObjectProxy, ShareScope, share
 
-
-# Objects to operate on
-
-class Symbol:
-    """Answers every number operation with the call that was made of it."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __repr__(self):
-        return self.name
-
-    def _called(self, method, *args):
-        return f'{self.name}.{method}({", ".join(map(repr, args))})'
-
-    def _change(self, method, *args):
-        self.name = self._called(method, *args)
-        return self
-
-
-BINARY = ('add sub mul matmul truediv floordiv mod divmod pow '
-          'lshift rshift and xor or').split()
-UNARY = 'neg pos abs invert round trunc floor ceil'.split()
-
-
-def _define_methods(cls, names, implementation):
-    for name in names:
-        method = functools.partialmethod(implementation, f'__{name}__')
-        setattr(cls, f'__{name}__', method)
-
-
-_define_methods(Symbol, UNARY + BINARY + [f'r{name}' for name in BINARY], Symbol._called)
-_define_methods(Symbol, [f'i{name}' for name in BINARY if name != 'divmod'], Symbol._change)
-
-
-class Angle:
-    """Converts to whatever is asked for."""
-
-    def __init__(self, degrees):
-        self.degrees = degrees
-
-    def __repr__(self):
-        return f'Angle({self.degrees!r})'
-
-    def __str__(self):
-        return f'{self.degrees} degrees'
-
-    def __format__(self, spec):
-        return f'<{spec}|{self.degrees}>'
-
-    def __bytes__(self):
-        return b'\xc2\xb0' * self.degrees
-
-    def __int__(self):
-        return self.degrees
-
-    def __index__(self):
-        return self.degrees
-
-    def __float__(self):
-        return float(self.degrees)
-
-    def __complex__(self):
-        return complex(self.degrees, -0.0)
-
-    def __bool__(self):
-        return self.degrees % 360 != 0
-
-    def __hash__(self):
-        return hash(self.degrees)
-
-    def __len__(self):
-        return self.degrees
-
-    def __length_hint__(self):
-        return self.degrees + 1
-
-    def __fspath__(self):
-        return f'/{self.degrees}'
-
-    def __dir__(self):
-        return ['degrees', 'turn']
-
-    def __contains__(self, other):
-        return other < self.degrees
-
-    def __reversed__(self):
-        return Angle(-self.degrees)
-
-    def __eq__(self, other):
-        return self.degrees == getattr(other, 'degrees', other)
-
-    def __lt__(self, other):
-        return self.degrees < getattr(other, 'degrees', other)
-
-    def __le__(self, other):
-        return self.degrees <= getattr(other, 'degrees', other)
-
-    def __gt__(self, other):
-        return self.degrees > getattr(other, 'degrees', other)
-
-    def __ge__(self, other):
-        return self.degrees >= getattr(other, 'degrees', other)
-
-
-@dataclasses.dataclass(order=True)
-class Point:
-    """An ordinary class: attributes, methods, a property."""
-
-    x: object = 0
-    y: object = 0
-
-    limit = 100
-
-    @property
-    def norm(self):
-        return abs(self.x) + abs(self.y)
-
-    @norm.setter
-    def norm(self, value):
-        self.x, self.y = value, 0
-
-    def moved(self, dx=0, dy=0):
-        return Point(self.x + dx, self.y + dy)
-
-    def move(self, dx, /, *, dy=0):
-        self.x += dx
-        self.y += dy
-        return self
-
-    @classmethod
-    def origin(cls):
-        return cls(0, 0)
-
-    @staticmethod
-    def add(a, b):
-        return a + b
-
-
-class Slotted:
-    __slots__ = 'a', 'b'
-
-    def __init__(self):
-        self.a = 1
-
-
-class Dynamic:
-    """Answers for every attribute, and remembers what was done."""
-
-    def __init__(self):
-        object.__setattr__(self, 'log', '')
-
-    def __getattr__(self, name):
-        if name.startswith('no_'):
-            raise AttributeError(f'nothing called {name}', name=name, obj=7)
-        return f'<{name}>'
-
-    def __setattr__(self, name, value):
-        object.__setattr__(self, 'log', f'{self.log}{name}={value!r};')
-
-    def __delattr__(self, name):
-        object.__setattr__(self, 'log', f'{self.log}del {name};')
-
-
-class Bare:
-    """Has nothing but what every object has."""
-
-    def __repr__(self):
-        return 'Bare()'
-
-
-class Block:
-    """A context manager that tells what it is given."""
-
-    def __init__(self, swallow=False):
-        self.swallow = swallow
-        self.log = ()
-
-    def __enter__(self):
-        self.log += 'enter',
-        return self.log
-
-    def __exit__(self, cls, exc, traceback):
-        self.log += cls and cls.__name__, exc and exc.args,
-        return self.swallow
-
-
-class Color(enum.Enum):
-    RED = 1
-    GREEN = 2
-
-
-class Even(type):
-    def __instancecheck__(cls, instance):
-        return instance % 2 == 0
-
-    def __subclasscheck__(cls, subclass):
-        return subclass is int
-
-
-class EvenNumber(metaclass=Even):
-    pass
-
-
-class Failing:
-    """Every operation raises."""
-
-    def __init__(self, error=None):
-        self.error = error or ValueError('as asked', 42)
-
-    def _raise(self, *args):
-        raise self.error
-
-
-_define_methods(Failing, UNARY + BINARY + 'repr str format bytes hash bool len iter next contains '
-                'getitem setitem delitem eq lt call enter int float complex index fspath '
-                'reversed length_hint dir'.split(), Failing._raise)
-Failing.__exit__ = Failing._raise
-
-
-class Text(str):
-    pass
-
-
-class Whole(int):
-    pass
-
-
-class Real(float):
-    pass
-
-
-class Data(bytes):
-    pass
-
-
-class Pair(tuple):
-    pass
-
-
-class Frozen(frozenset):
-    pass
-
-
-class IntColor(enum.IntEnum):
-    BLUE = 1
-
-
-class Flags(enum.Flag):
-    A = 1
-
-
-NamedPair = collections.namedtuple('NamedPair', 'first second')
-
-
-def signature_log(*args, **kwargs):
-    return f'{args!r} {kwargs!r}'
-
-
-def count_to(limit):
-    for number in range(limit):
-        received = yield number
-        if received is not None:
-            yield f'got {received!r}'
-    return 'done'
-
-
-# Operations that take more than a line
-
-def for_each(iterable):
-    seen = ''
-    for item in iterable:
-        seen += f'{item!r};'
-    return seen
-
-
-def next_until_exhausted(iterator, tries=12):
-    return tuple(next(iterator, 'exhausted') for _ in range(tries))
-
-
-def delegate(generator):
-    return (yield from generator)
-
-
-def in_block(manager, error=None):
-    with manager as value:
-        if error is not None:
-            raise error
-    return value, manager.log
-
-
-def blocked(lock):
-    """Whether another thread finds the lock taken."""
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        acquired = thread.submit(lock.acquire, False).result()
-        if acquired:
-            thread.submit(lock.release).result()
-    return not acquired
-
-
-def with_redirected_stdout(file):
-    with contextlib.redirect_stdout(file):
-        print('redirected')
-    return file.getvalue()
-
-
-def write_csv(file):
-    writer = csv.writer(file)
-    writer.writerow(['a', 1, None])
-    writer.writerows([('b, c', 2.5), ('"', '')])
-    return file.getvalue()
+from .subjects import *
 
 
 # The table
@@ -468,7 +153,8 @@ group('float in place', '7.25', 'x += y; x \n x -= y; x \n x *= y; x \n x **= y;
 for _name, _subject in dict(float='7.25', zero='-0.0', inf='math.inf').items():
     group(f'{_name} alone', _subject, f'{ONE_NUMBER}\nmath.sin(x)')
 group('complex', '2+3j', ARITHMETIC, y='1-1j')
-group('complex compared', '2+3j', f'{COMPARISON}\ny == x\ny != x', y='2+3j')
+group('complex compared', '2+3j', COMPARISON, y='2+3j', kinds=NATIVE_OR_HOME)
+group('complex equality', '2+3j', 'x == y \n x != y \n y == x \n y != x', y='2+3j')
 group('complex alone', '2+3j', ONE_NUMBER)
 group('fraction', 'fractions.Fraction(7, 2)', ARITHMETIC, y='2', kinds=NATIVE_OR_HOME)
 group('fraction alone', 'fractions.Fraction(7, 2)', ONE_NUMBER)
@@ -481,7 +167,8 @@ group('decimal alone', 'decimal.Decimal("7.5")', ONE_NUMBER + '''
     x.as_tuple()
 ''')
 group('angle alone', 'Angle(3)', ONE_NUMBER)
-group('bare object is no number', 'Bare()', f'{ARITHMETIC}\n{IN_PLACE}', y='3', kinds=NATIVE_OR_HOME)
+group('bare object is no number', 'Bare()', f'{ARITHMETIC}\n{IN_PLACE}', y='3',
+      kinds=NATIVE_OR_HOME)
 group('bare object converts to nothing', 'Bare()', ONE_NUMBER.replace('hash(x)', ''))
 group('failing number', 'Failing()', ARITHMETIC, y='3')
 group('failing number alone', 'Failing()', ONE_NUMBER)
@@ -489,7 +176,8 @@ group('failing number alone', 'Failing()', ONE_NUMBER)
 # Comparison, hash, truth, text
 
 group('rich comparison', 'Angle(3)', f'{COMPARISON}\n{REFLECTED_COMPARISON}', y='3')
-group('rich comparison with its like', 'Angle(3)', f'{COMPARISON}\n{REFLECTED_COMPARISON}', y='Angle(4)')
+group('rich comparison with its like', 'Angle(3)', f'{COMPARISON}\n{REFLECTED_COMPARISON}',
+      y='Angle(4)')
 group('dataclass compared', 'Point(1, 2)', COMPARISON, y='Point(1, 3)', kinds=HOME)
 group('bare object compared', 'Bare()', COMPARISON, y='3')
 group('failing comparison', 'Failing()', 'x == y \n x < y \n y == x \n y > x', y='3')
@@ -915,8 +603,14 @@ group('mapping with operands', '{"a": 1}', '''
     x.get('k', (y, [y]))
     x == y
 ''', y='Point(1, 2)')
-group('mappings united', '{"a": 1}', 'x | y \n y | x \n x |= y; x \n x == y \n x != y \n x.update(y); x',
-      y='{"b": 2}', kinds=HOME)
+group('mappings united', '{"a": 1}', '''
+    x | y
+    y | x
+    x |= y; x
+    x == y
+    x != y
+    x.update(y); x
+''', y='{"b": 2}', kinds=HOME)
 group('mapping with operands as keys', '{3: "three"}', '''
     x[y]
     x[y] = 1; x
@@ -970,6 +664,20 @@ group('named tuple', 'NamedPair(1, "two")', '''
     hash(x)
     isinstance(x, tuple)
     x + (3,)
+''')
+group('struct sequence', 'time.gmtime(0)', '''
+    x.tm_year
+    x[0]
+    len(x)
+    tuple(x)
+    x[:3]
+    x == time.gmtime(0)[:]
+    time.asctime(x[:])
+''')
+group('weak reference', 'weakref.ref(Point)', '''
+    x().__name__
+    x.__callback__
+    isinstance(x, weakref.ref)
 ''')
 group('enum', 'Color.RED', '''
     x.name
@@ -1197,7 +905,7 @@ group('paths', 'pathlib.PurePosixPath("/usr/lib")', '''
 group('database', 'sqlite3.connect(":memory:")', '''
     x.execute('select 1, 2.5, null, "a"').fetchone()
     x.execute('select ?', (7,)).fetchall()
-    x.executescript('create table t (a, b)'); x.executemany('insert into t values (?, ?)', ((1, 'a'), (2, 'b'))); x.execute('select * from t').fetchall()
+    rows_of_new_table(x)
     x.execute('create table t (a)'); x.commit(); x.total_changes
     x.execute('select * from missing')
     x.create_function('absolute', 1, abs); x.execute('select absolute(-21)').fetchone()
@@ -1212,8 +920,10 @@ for _class in ('Lock', 'RLock'):
         x.release()
         x.__enter__(), blocked(x), x.__exit__(None, None, None), blocked(x)
     ''')
-group('event', 'threading.Event()', 'x.is_set() \n x.set(); x.is_set() \n x.wait(0) \n x.set(); x.wait()')
-group('partial', 'functools.partial(signature_log, 1, a=2)', 'x() \n x(3, b=4) \n x.args \n x.func')
+group('event', 'threading.Event()',
+      'x.is_set() \n x.set(); x.is_set() \n x.wait(0) \n x.set(); x.wait()')
+group('partial', 'functools.partial(signature_log, 1, a=2)',
+      'x() \n x(3, b=4) \n x.args \n x.func')
 group('namespace', 'types.SimpleNamespace(a=1)', 'x.a \n x.b = 2; x')
 
 
@@ -1255,8 +965,9 @@ def collect():
         pass
 
 
-#: The types of which an instance crosses by value or by reference.
-NATIVE_TYPES = frozenset(map(type, (None, True, ..., NotImplemented, 0, '', b'')))
+#: The types whose instances cross by themselves, and those that equality tells apart.
+PLAIN_TYPES = frozenset(map(type, (None, True, ..., NotImplemented, 0, '', b'')))
+NATIVE_TYPES = PLAIN_TYPES | {float, complex, tuple, frozenset, slice, range}
 
 
 def class_name(cls):
@@ -1269,7 +980,7 @@ def describe(value):
     An object that does not cross by itself is its class and repr, without addresses.
     """
     cls = type(value)
-    if cls in NATIVE_TYPES:
+    if cls in PLAIN_TYPES:
         return cls.__name__, value
     if cls is float:
         return 'float', struct.pack('d', value)
@@ -1284,14 +995,9 @@ def describe(value):
     if isinstance(value, type):
         return 'class', class_name(value)
     name = class_name(value.__class__)
-    if cls is SharedObjectProxy and describe_kind(value.__class__):
+    if cls is SharedObjectProxy and value.__class__ in NATIVE_TYPES:
         name = f'needless proxy of {name}'
     return 'object', name, re.sub('0x[0-9a-fA-F]+', '0x', repr(value))
-
-
-def describe_kind(cls):
-    """Whether instances of exactly that class cross without a proxy."""
-    return cls in NATIVE_TYPES or cls in (float, complex, tuple, frozenset, slice, range)
 
 
 def describe_error(error):

@@ -164,7 +164,7 @@ class NamesTest(unittest.TestCase):
                 cls = getattr(interpreters, name)
                 self.assertEqual(cls.__name__, name)
                 self.assertEqual(cls.__qualname__, name)
-                self.assertTrue(cls.__module__.startswith('concurrent.interpreters'), cls.__module__)
+                self.assertRegex(cls.__module__, r'^concurrent\.interpreters\b')
 
 
 class FunctionsTest(SharingTestCase):

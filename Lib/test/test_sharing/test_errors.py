@@ -125,7 +125,8 @@ def picture_of_remote(function, source):
     if type(error) is not RemoteError:
         return picture(error)
     info = error.excinfo
-    return (isinstance(error, interpreters.InterpreterError), type(error.exception) is SharedObjectProxy,
+    return (isinstance(error, interpreters.InterpreterError),
+            type(error.exception) is SharedObjectProxy,
             operations.describe(error.exception.args), info.type.__name__, info.msg,
             f'{info.type.__name__}: {info.msg}' in info.formatted, 'in raiser' in info.formatted,
             info.msg in str(error) and info.type.__name__ in str(error))
@@ -179,7 +180,8 @@ BUILTIN = sorted(name for name, cls in vars(builtins).items()
 AS_THEMSELVES = [
     *(f'{name}()' for name in BUILTIN),
     *(f'{name}("a")' for name in BUILTIN),
-    *(f'{name}("a", 1)' for name in BUILTIN if not issubclass(getattr(builtins, name), SyntaxError)),
+    *(f'{name}("a", 1)' for name in BUILTIN
+      if not issubclass(getattr(builtins, name), SyntaxError)),
     'OSError(2, "no such", "file")', 'OSError(2, "no such", "file", None, "other")',
     'OSError(13, "denied", b"bytes")', 'FileNotFoundError(2, "no such", "file")',
     'PermissionError(13, "denied")', 'BlockingIOError(11, "again", 5)', 'OSError(1, 2, 3)',
@@ -195,12 +197,13 @@ AS_THEMSELVES = [
     'SyntaxError("m", ("file", 1, 2, "text", 3, 4))', 'SyntaxError("m", (None, 1, None, None))',
     'IndentationError("m", ("file", 1, 2, "text"))', 'TabError("m")',
     'ValueError()', 'ValueError(None, True, 1.5, 2**100, b"b", "\\ud800", (1, (2,)))',
-    'ValueError("x" * 1_000_000)', 'ValueError(*range(1000))', 'ValueError([1], {2: 3}, Point(1, 2))',
+    'ValueError("x" * 1_000_000)', 'ValueError(*range(1000))',
+    'ValueError([1], {2: 3}, Point(1, 2))',
     'ValueError(ValueError("inner"))', 'ValueError(ValueError)',
     'noted(ValueError("v"), "one", "two \\u0394")', 'noted(KeyError("k"), "")',
     'having(ValueError("v"), extra=1, other="x")', 'having(OSError(2, "m"), extra=[1])',
     'ExceptionGroup("g", [ValueError(1)])',
-    'ExceptionGroup("g", [ValueError(1), ExceptionGroup("h", [KeyError("k"), OSError(2, "m", "f")])])',
+    'ExceptionGroup("g", [ValueError(1), ExceptionGroup("h", [KeyError("k"), OSError(2, "m")])])',
     'BaseExceptionGroup("g", [KeyboardInterrupt(), SystemExit(2)])',
     'noted(ExceptionGroup("g", [noted(ValueError(1), "inner")]), "outer")',
     'ExceptionGroup("g", [ValueError(i) for i in range(100)])',
@@ -275,7 +278,8 @@ class ErrorsTest:
         function = self.function('raiser')
         number = self.owner().call(interpreters.get_current).id
         for source in ('ValueError("v")', 'OwnError("o")', 'Unimportable.error("u")',
-                       'KeyboardInterrupt()', 'SystemExit(1)', 'ExceptionGroup("g", [OSError(1)])'):
+                       'KeyboardInterrupt()', 'SystemExit(1)',
+                       'ExceptionGroup("g", [OSError(1)])'):
             with self.subTest(source):
                 right_type, text, printed = self.caller().call(cause_of_raised, function, source)
                 self.assertTrue(right_type)
@@ -286,8 +290,9 @@ class ErrorsTest:
 
     def test_traceback_of_a_callback_names_both_interpreters(self):
         function = self.function('call_back')
-        numbers = [place().call(interpreters.get_current).id for place in (self.owner, self.caller)]
-        _, text, printed = self.caller().call(cause_of_callback, function)
+        numbers = [place.call(interpreters.get_current).id
+                   for place in (self.owner(), self.caller())]
+        _, _, printed = self.caller().call(cause_of_callback, function)
         for number in numbers:
             self.assertRegex(printed, rf'\binterpreter {number}\b')
         self.assertIn('in raiser', printed)

@@ -47,7 +47,13 @@ OF_THE_PROXY = {
         sys.getsizeof(x) < 500
     ''',
     'Bare()': 'weakref.WeakSet([x]).pop() is x \n weakref.WeakKeyDictionary({x: 1})[x] == 1',
-    'None': 'x is not None \n not x \n x == None \n x.__class__ is type(None) \n repr(x) == "None"',
+    'None': '''
+        x is not None
+        not x
+        x == None
+        x.__class__ is type(None)
+        repr(x) == "None"
+    ''',
     'len': 'callable(x) \n x.__class__ is type(len) \n x([1, 2]) == 2',
     'Point': 'isinstance(x, type) \n x.__class__ is type \n isinstance(x(), Point)',
     'type("Own", (), {"__module__": "nowhere"})()': '''
@@ -138,7 +144,8 @@ def end_owner(place):
 
 
 #: How a proxy dies, and the word for it.
-ENDS = {end_scope: 'scope', end_release: 'released', end_revoke: 'revoked', end_owner: 'owner|closed|ended'}
+ENDS = {end_scope: 'scope', end_release: 'released', end_revoke: 'revoked',
+        end_owner: 'owner|closed|ended'}
 
 
 class DeadTest(SharingTestCase):
