@@ -1018,15 +1018,15 @@ PyTypeObject PySharedObjectProxy_Type = {
     .tp_vectorcall_offset = offsetof(ProxyObject, vectorcall),
 };
 
-int _PyShared_IsCallable(PyObject *proxy)
+int _PyShared_HasShape(PyObject *proxy, int shape)
 {
     ProxyObject &self = *as_proxy(proxy);
     if (!self.uses.enter()) {
         return 0;
     }
-    int callable = (self.cell->shape & kCallable) != 0;
+    int has = (self.cell->shape & shape) != 0;
     end_use(self);
-    return callable;
+    return has;
 }
 
 PyObject *_PyShared_IsInstance(PyObject *proxy, PyObject *cls)

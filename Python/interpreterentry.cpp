@@ -444,7 +444,8 @@ PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState 
         return nullptr;
     }
     copy_stack_limits(from, tstate);
-    _PyThreadState_Attach(tstate);
+    owner_of(interp)->sessions.fetch_add(1, std::memory_order_acq_rel);
+    attach(tstate);
     push_link(*link, from);
     return tstate;
 }
@@ -453,10 +454,12 @@ void _PyShared_ExitSession(_PyShared_Switch *link)
 {
     PyThreadState *session = _PyThreadState_GET();
     DropTargets dropped;
-    take_over_drops(*owner_of(session), dropped);
+    Owner &owner = *owner_of(session);
+    take_over_drops(owner, dropped);
     pop_link(*link);
-    _PyThreadState_Detach(session);
-    _PyThreadState_Attach(link->from);
+    detach(session);
+    attach(link->from);
+    owner.sessions.fetch_sub(1, std::memory_order_acq_rel);
     add_drops(link->from, dropped);
 }
 

@@ -40,6 +40,9 @@ constinit Registry registry;
 // How long an ending interpreter waits for calls in flight before it goes on without them.
 constexpr PyTime_t kDrainLimit = PyTime_t{2} * 1000 * 1000 * 1000;
 
+// How much a safe point looks after before the program goes on.
+constexpr int kMostRounds = 10'000;
+
 static_assert(offsetof(Owner, release_queue) == 0, "C code reads it as _PyShared_Owner");
 
 const char *death_reason(Death death)
@@ -129,6 +132,14 @@ Owner *take_drop_target(Owner &here)
 {
     LocalLock lock(here);
     return here.dropped.take();
+}
+
+// What can be told of an object without entering its owner.
+uint8_t shape_of(PyObject *object)
+{
+    int shape = (PyCallable_Check(object) ? _PyShared_CALLABLE : 0)
+                | (PyIter_Check(object) ? _PyShared_ITERATOR : 0);
+    return static_cast<uint8_t>(shape);
 }
 
 char *copy_type_name(PyObject *object)
@@ -345,7 +356,7 @@ SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
             // Complete before it joins: whoever closes the scope may see it at once.
             cell->owner = &owner;
             cell->object = object;
-            cell->shape = PyCallable_Check(object) ? kCallable : kNoShape;
+            cell->shape = shape_of(object);
             if (scope != nullptr && !scope->add(*cell)) {
                 cell_pool().recycle(*cell, &owner.magazine);
                 problem = Problem::kScopeClosed;
@@ -576,11 +587,17 @@ void _PyShared_SafePoint(PyThreadState *tstate)
     if (here == nullptr) {
         return;
     }
-    drain_if_pending(*here);
-    while (Owner *target = take_drop_target(*here)) {
+    // Looking after one owner may drop what belongs to another one, or to this interpreter.
+    for (int round = 0; round < kMostRounds; ++round) {
+        drain_if_pending(*here);
+        Owner *target = take_drop_target(*here);
+        if (target == nullptr) {
+            return;
+        }
         drain_if_idle(*target);
         release(*target);
     }
+    _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
 }
 
 void _PyShared_InterpreterRetire(PyThreadState *tstate)
@@ -626,12 +643,14 @@ void _PyShared_InterpreterClear(PyInterpreterState *interp)
     }
 }
 
-void _PyShared_InterpreterDelete(PyInterpreterState *interp)
+int _PyShared_InterpreterDelete(PyInterpreterState *interp)
 {
     Owner *owner = owner_of(interp);
     if (owner == nullptr) {
-        return;
+        return 1;
     }
+    bool abandoned = entries_in_flight(*owner) != 0
+                     || owner->sessions.load(std::memory_order_acquire) != 0;
     owner->gate.fetch_or(kGateClosing, std::memory_order_acq_rel);
     interp->xi.shared = nullptr;
     {
@@ -649,6 +668,7 @@ void _PyShared_InterpreterDelete(PyInterpreterState *interp)
         _PyShared_ThreadExit();
         cell_pool().release_all();
     }
+    return !abandoned;
 }
 
 }  // extern "C"

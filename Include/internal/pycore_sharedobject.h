@@ -23,7 +23,7 @@
    _PyShared_IsProxy, ...XIData    crossinterp*.c                     queues, calls, channels
    _PyShared_Pickle*               crossinterp.c                      proxies inside pickles
    _PyShared_LoadMethod            object.c                           proxy.method(...)
-   _PyShared_IsCallable            object.c  PyCallable_Check         honest answers
+   _PyShared_HasShape              object.c, abstract.c               honest answers
    _PyShared_IsInstance            _abc.c                             isinstance(proxy, ABC)
 */
 
@@ -79,8 +79,10 @@ extern void _PyShared_InterpreterFini(PyInterpreterState *interp);
 extern void _PyShared_InterpreterClear(PyInterpreterState *interp);
 
 /* Forget the interpreter; with the main one, free all of our memory.
-   Tstate: none attached. */
-extern void _PyShared_InterpreterDelete(PyInterpreterState *interp);
+   Tstate: none attached.
+   Returns 0 if the interpreter's memory must stay, because a thread that was
+   left behind at process exit may still look at its locks. */
+extern int _PyShared_InterpreterDelete(PyInterpreterState *interp);
 
 /* Threads */
 
@@ -132,9 +134,10 @@ extern PyTypeObject _PySharedName_Type;
 
 /* Honest answers of the one type that has every slot */
 
-/* Can the proxy's object be called?  Does not enter the owner.
+/* Has the proxy's object that shape?  Does not enter the owner.
    Tstate: attached.  Errors: none; 0 for a released proxy. */
-extern int _PyShared_IsCallable(PyObject *proxy);
+enum { _PyShared_CALLABLE = 1, _PyShared_ITERATOR = 2 };
+PyAPI_FUNC(int) _PyShared_HasShape(PyObject *proxy, int shape);
 
 /* Is the proxy's object an instance of the abstract class?  The owner's class
    of the same module and name is asked, in the owner.

@@ -43,12 +43,6 @@ struct SharedCell;
 // Why a cell, or a proxy, can no longer be used.
 enum class Death : uint8_t { kNone, kScopeClosed, kReleased, kRevoked, kOwnerGone };
 
-// What can be told of an object without entering its owner.
-enum Shape : uint8_t {
-    kNoShape = 0,
-    kCallable = 1,
-};
-
 // The packed word of a cell, taken apart.
 class CellWord final {
 public:
@@ -90,7 +84,7 @@ struct SharedCell {
     uint32_t index;                 // constant: where the pool keeps it
     std::atomic<Death> death;       // set before `dead`
     std::atomic<bool> buried;       // dead and drained: `object` is gone, `epitaph` may be read
-    uint8_t shape;                  // constant while the cell is live: a set of Shape
+    uint8_t shape;                  // constant while the cell is live: _PyShared_CALLABLE, ...
 
     CellWord load(std::memory_order order = std::memory_order_acquire) const
     {

@@ -77,6 +77,7 @@ struct Owner {
     std::atomic<uint64_t> gate{0};
     std::atomic<int64_t> references{1};     // the interpreter's, plus one for each live cell
     std::atomic<int64_t> exports{0};        // buffers of its objects that others hold
+    std::atomic<int64_t> sessions{0};       // Interpreter.exec() and call() that run in it
 
     PyInterpreterState *interp = nullptr;   // valid while inside the gate, or attached to it
     int64_t interp_id = -1;                 // constant
