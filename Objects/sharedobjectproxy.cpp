@@ -1022,9 +1022,9 @@ int _PyShared_HasShape(PyObject *proxy, int shape)
 {
     ProxyObject &self = *as_proxy(proxy);
     if (!self.uses.enter()) {
-        return 0;
+        return 1;
     }
-    int has = (self.cell->shape & shape) != 0;
+    int has = (self.cell->shape & shape) != 0 || self.cell->load().dead();
     end_use(self);
     return has;
 }

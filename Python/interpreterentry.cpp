@@ -272,6 +272,12 @@ bool is_idle(const Owner &owner)
 #endif
 }
 
+// What the base wants to be done there, such as freeing what a message was made of.
+bool has_pending_calls(const PyInterpreterState *interp)
+{
+    return _Py_atomic_load_int32_relaxed(&interp->ceval.pending.npending) != 0;
+}
+
 // Attach; whoever holds the interpreter's GIL is asked to yield at once, not after the switch
 // interval.
 void attach(PyThreadState *tstate)
@@ -347,17 +353,22 @@ bool this_thread_is_inside(const PyInterpreterState *interp)
 
 void drain_if_idle(Owner &owner)
 {
-    if (owner.release_queue.load(std::memory_order_relaxed) == nullptr || !enter_gate(owner)) {
+    if (!enter_gate(owner)) {
         return;
     }
-    bool idle = is_idle(owner);
+    bool pending = has_pending_calls(owner.interp);
+    bool releases = owner.release_queue.load(std::memory_order_relaxed) != nullptr;
+    bool wanted = (pending || releases) && is_idle(owner);
     leave_gate(owner);
-    if (!idle) {
+    if (!wanted) {
         return;
     }
     InterpreterEntry entry;
     // Entering drains.  If it fails, the owner is closing and drops its objects itself.
-    (void)entry.enter(owner);
+    if (entry.enter(owner) == InterpreterEntry::Outcome::kEntered && pending) {
+        ErrorStash stash;
+        (void)_PyEval_MakePendingCalls(_PyThreadState_GET());
+    }
 }
 
 void request_safe_point(Owner &owner)
@@ -446,6 +457,10 @@ PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState 
     copy_stack_limits(from, tstate);
     owner_of(interp)->sessions.fetch_add(1, std::memory_order_acq_rel);
     attach(tstate);
+    if (kFreeThreaded && has_pending_calls(interp)) {
+        // With the GIL, taking it looks for them.
+        _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
+    }
     push_link(*link, from);
     return tstate;
 }

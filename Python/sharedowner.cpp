@@ -618,9 +618,6 @@ void _PyShared_InterpreterRetire(PyThreadState *tstate)
     kill_all_cells(*owner, Death::kOwnerGone);
     settle_all(*owner, take_queue(*owner, closed_queue()));
     cell_pool().flush(owner->magazine);
-    while (Owner *target = take_drop_target(*owner)) {
-        release(*target);
-    }
 }
 
 void _PyShared_InterpreterFini(PyInterpreterState *interp)
@@ -640,6 +637,13 @@ void _PyShared_InterpreterClear(PyInterpreterState *interp)
     Owner *owner = owner_of(interp);
     if (owner != nullptr) {
         abandon_proxies(*owner);
+    }
+}
+
+void _PyShared_LookAfter(PyInterpreterState *interp)
+{
+    if (Owner *owner = owner_of(interp)) {
+        remember_drop(*owner);
     }
 }
 
@@ -663,6 +667,9 @@ int _PyShared_InterpreterDelete(PyInterpreterState *interp)
         }
     }
     owner->interp = nullptr;
+    while (Owner *target = owner->dropped.take()) {
+        release(*target);
+    }
     release(*owner);
     if (_Py_IsMainInterpreter(interp)) {
         _PyShared_ThreadExit();

@@ -18,6 +18,7 @@
    _PyShared_ThreadExit            pystate.c                          delete this thread's own
    _PyShared_SafePoint             ceval_gil.c  _Py_HandlePending     run releases
    _PyShared_ReleasesPending       ceval_gil.c                        raise the eval breaker
+   _PyShared_LookAfter             crossinterp.c                      pending calls
    _PyShared_StackLimits           ceval.c                            ask the OS once a thread
    _PyShared_EnterSession, Exit    crossinterp.c                      Interpreter.exec and call
    _PyShared_IsProxy, ...XIData    crossinterp*.c                     queues, calls, channels
@@ -98,6 +99,11 @@ extern void _PyShared_ThreadExit(void);
    Tstate: attached.  Python: destructors run.  Errors: none. */
 extern void _PyShared_SafePoint(PyThreadState *tstate);
 
+/* An interpreter was given something to do: if it is idle, this thread sees to
+   it at its next safe point.
+   Tstate: attached to another interpreter; `interp` exists.  Errors: none. */
+extern void _PyShared_LookAfter(PyInterpreterState *interp);
+
 static inline int
 _PyShared_ReleasesPending(PyInterpreterState *interp)
 {
@@ -135,7 +141,8 @@ extern PyTypeObject _PySharedName_Type;
 /* Honest answers of the one type that has every slot */
 
 /* Has the proxy's object that shape?  Does not enter the owner.
-   Tstate: attached.  Errors: none; 0 for a released proxy. */
+   A dead proxy has every shape: it is its use that says so.
+   Tstate: attached.  Errors: none. */
 enum { _PyShared_CALLABLE = 1, _PyShared_ITERATOR = 2 };
 PyAPI_FUNC(int) _PyShared_HasShape(PyObject *proxy, int shape);
 

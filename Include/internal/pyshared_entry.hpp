@@ -58,7 +58,8 @@ private:
 // Tstate: any.
 bool this_thread_is_inside(const PyInterpreterState *interp);
 
-// Drain the owner if nobody runs in it just now; a running one drains itself.
+// Drain the owner, and make its pending calls, if nobody runs in it just now; a running one does
+// so itself.
 // Tstate: attached to another interpreter.
 void drain_if_idle(Owner &owner);
 

@@ -730,7 +730,6 @@ group('generator', 'count_to(3)', '''
 ''')
 group('iteration over what cannot be iterated', 'Bare()', '''
     iter(x)
-    next(x)
     for_each(x)
     list(x)
     3 in x
