@@ -12,6 +12,7 @@
 
 #include "pyshared_arguments.hpp"
 #include "pyshared_name.hpp"
+#include "pyshared_operand.hpp"
 #include "pyshared_scope.hpp"
 #include "pyshared_transit.hpp"
 
@@ -287,8 +288,13 @@ PyObject *object_next(PyObject *object)
 // The object's own side of a comparison.  If the other operand is a proxy its side is asked where
 // that object lives, by whoever compares; asking from here would go round for ever.  But a value
 // that crosses by itself is compared there as the value, since no method knows proxies.
-PyObject *object_compare(PyObject *object, PyObject *other, int op)
+PyObject *object_compare(PyObject *object, PyObject *foreign, int op)
 {
+    Ref comparand = Ref::steal(comparand_in_kind(object, foreign));
+    if (!comparand) {
+        return nullptr;
+    }
+    PyObject *other = comparand.get();
     if (!PySharedObjectProxy_Check(other)) {
         return PyObject_RichCompare(object, other, op);
     }
@@ -481,10 +487,16 @@ PyObject *object_reflected(PyObject *object, PyObject *first)
     return slot(first, object);
 }
 
+template <auto Function> PyObject *object_operator(PyObject *object, PyObject *other)
+{
+    Ref operand = Ref::steal(operand_in_kind(object, other));
+    return operand ? Function(object, operand.get()) : nullptr;
+}
+
 template <auto Function, size_t Offset> PyObject *binary(PyObject *left, PyObject *right)
 {
     if (PySharedObjectProxy_Check(left)) {
-        return on_object<Function>(left, right);
+        return on_object<object_operator<Function>>(left, right);
     }
     return on_object<object_reflected<Function, Offset>>(right, left);
 }
@@ -509,7 +521,7 @@ PyObject *keep_proxy(PyObject *self, PyObject *result)
 
 template <auto Function> PyObject *in_place(PyObject *self, PyObject *other)
 {
-    return keep_proxy(self, on_object<Function>(self, other));
+    return keep_proxy(self, on_object<object_operator<Function>>(self, other));
 }
 
 PyObject *proxy_in_place_power(PyObject *self, PyObject *exponent, PyObject *modulus)
@@ -594,6 +606,7 @@ PyObject *proxy_getattro(PyObject *self, PyObject *name)
         }
         const ProxyObject &proxy = *as_proxy(self);
         if (is_name(name, &_Py_ID(__reduce_ex__)) || is_name(name, &_Py_ID(__reduce__))
+            || PyUnicode_EqualToUTF8(name, "__deepcopy__")
             || (proxy.armed && is_name(name, &_Py_ID(__enter__)))
             || (proxy.has_scope && is_name(name, &_Py_ID(__exit__)))) {
             return PyObject_GenericGetAttr(self, name);
@@ -848,7 +861,7 @@ constinit PyNumberMethods proxy_as_number = {
 // No sq_item: mp_subscript answers for it, with any key.
 constinit PySequenceMethods proxy_as_sequence = {
     .sq_length = on_object<PyObject_Size>,
-    .sq_concat = on_object<PySequence_Concat>,
+    .sq_concat = on_object<object_operator<PySequence_Concat>>,
     .sq_repeat = on_object<PySequence_Repeat>,
     .sq_item = nullptr,
     .was_sq_slice = nullptr,

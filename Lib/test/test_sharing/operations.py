@@ -653,6 +653,31 @@ group('sets with operands', '{1, 2, 3}', '''
     x ^= y; x
     x.update(y); x
 ''', y='{1, 9}', kinds=HOME)
+# An operand that is a builtin container is not refused for being another interpreter's.
+_CONCATENATED = 'x + y; \n x += y; x'
+_UNITED = '\n'.join(f'x {symbol} y \n x {symbol}= y; x' for symbol in '|&-^')
+for _name, _subject, _operand, _operators in (
+        ('list', '[1, [2]]', '[1, [2]]', _CONCATENATED),
+        ('longer list', '[1, [2]]', '[1, [2], 3]', 'operator.concat(x, y)'),
+        ('tuple', '(1, [2])', '(1, [2])', _CONCATENATED),
+        ('dict', '{"a": 1, "b": [2]}', '{"b": [2], "a": 1}', 'x | y \n x |= y; x'),
+        ('set', '{1, (2, 3)}', '{1}', _UNITED),
+        ('frozenset', 'frozenset((1, 2))', '{1}', _UNITED),
+        ('dict view', '{1: 2}.keys()', '{1, 3}', _UNITED),
+        ('default dict', 'collections.defaultdict(int, a=1)', '{"a": 1}', 'x == {}'),
+        ('user list', 'collections.UserList((1, [2]))', '[1, [2]]', 'x == []')):
+    group(f'{_name} with an operand in kind', _subject,
+          f'x == y \n y == x \n x != y \n y != x \n {_operators}', y=_operand)
+group('items in kind', '[[1], {"a": [2]}, {3}]', '''
+    x.index(y)
+    x.count(y)
+    y in x
+    x.remove(y); x
+    [y] == x
+    x.index([2])
+    x < [[1], y]
+''', y='{"a": [2]}')
+
 group('named tuple', 'NamedPair(1, "two")', '''
     x.first
     x[1]
