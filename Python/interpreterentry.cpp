@@ -451,7 +451,8 @@ PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState 
     _PyThreadState_Detach(from);
     PyThreadState *tstate = _PyThreadState_NewBound(interp, _PyThreadState_WHENCE_EXEC);
     if (tstate == nullptr) {
-        _PyThreadState_Attach(from);
+        attach(from);
+        PyErr_NoMemory();
         return nullptr;
     }
     copy_stack_limits(from, tstate);

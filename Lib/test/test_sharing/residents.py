@@ -300,6 +300,11 @@ def spinner():
     return spin_until_dead
 
 
+def be_quiet():
+    """Let errors in destructors pass."""
+    sys.unraisablehook = lambda unraisable: None
+
+
 class LocalWitness:
     """Notes its death in its own interpreter, without leaving it."""
 
