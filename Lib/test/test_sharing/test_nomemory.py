@@ -1,0 +1,18 @@
+"""Memory runs out in the middle of everything; the sweep is in nomemory.py."""
+
+import unittest
+from test.support import import_helper, script_helper
+
+import_helper.import_module('_testcapi')
+
+
+class NoMemoryTests(unittest.TestCase):
+
+    def test_every_allocation_may_fail(self):
+        _, output, _ = script_helper.assert_python_ok(
+            '-m', 'test.test_sharing.nomemory', '--quick', __isolated=False)
+        self.assertIn(b' 0 bodies failed', output)
+
+
+if __name__ == '__main__':
+    unittest.main()
