@@ -70,6 +70,8 @@ Pushed push(Owner &owner, SharedCell &cell)
     SharedCell *head = owner.release_queue.load(std::memory_order_relaxed);
     do {
         if (head == closed_queue()) {
+            // Pairs with take_queue(): what the owner did to the cell before it closed is seen.
+            std::atomic_thread_fence(std::memory_order_acquire);
             return Pushed::kClosed;
         }
         cell.next_queued = head;
@@ -105,8 +107,9 @@ bool send_to_owner(SharedCell &cell)
         leave_gate(owner);
         return true;
     }
-    if (push(owner, cell) == Pushed::kClosed) {
-        // The owner is gone and dropped the object long ago.
+    if (push(owner, cell) == Pushed::kClosed && take_off_queue(cell) == Drained::kUnused) {
+        // The owner is gone and has dropped the object.  One that is only dead, by a scope that
+        // closes just now, still has handles; whoever drops the last one comes here again.
         recycle(cell, nullptr);
     }
     return false;
@@ -164,20 +167,25 @@ PyObject *take_object_lock_held(Owner &owner, SharedCell &cell)
     return std::exchange(cell.object, nullptr);
 }
 
+// The same for a dead cell with handles; its type's name is kept for messages.
+PyObject *bury_lock_held(Owner &owner, SharedCell &cell)
+{
+    PyObject *object = take_object_lock_held(owner, cell);
+    if (object != nullptr) {
+        cell.epitaph = copy_type_name(object);
+        cell.buried.store(true, std::memory_order_release);
+    }
+    return object;
+}
+
 // Do what the state of one cell, just taken off the queue, asks for.
 PyObject *settle_lock_held(Owner &owner, SharedCell &cell)
 {
     switch (take_off_queue(cell)) {
     case Drained::kInUse:
         return nullptr;
-    case Drained::kDead: {
-        PyObject *object = take_object_lock_held(owner, cell);
-        if (object != nullptr) {
-            cell.epitaph = copy_type_name(object);
-            cell.buried.store(true, std::memory_order_release);
-        }
-        return object;
-    }
+    case Drained::kDead:
+        return bury_lock_held(owner, cell);
     case Drained::kUnused: {
         PyObject *object = take_object_lock_held(owner, cell);
         recycle(cell, &owner.magazine);
@@ -196,7 +204,7 @@ SharedCell *take_queue(Owner &owner, SharedCell *leave_behind)
             return nullptr;
         }
     } while (!owner.release_queue.compare_exchange_weak(newest, leave_behind,
-                                                        std::memory_order_acquire,
+                                                        std::memory_order_acq_rel,
                                                         std::memory_order_relaxed));
     SharedCell *oldest = nullptr;
     while (newest != nullptr) {
@@ -218,6 +226,24 @@ void settle_all(Owner &owner, SharedCell *list)
         {
             LocalLock lock(owner);
             object = settle_lock_held(owner, *cell);
+        }
+        Py_XDECREF(object);
+    }
+}
+
+// Drop the objects of dead cells that no queue shows: another thread has marked them and is about
+// to push them.
+void drop_unqueued(Owner &owner)
+{
+    for (;;) {
+        PyObject *object;
+        {
+            LocalLock lock(owner);
+            SharedCell *cell = owner.cells.any();
+            if (cell == nullptr) {
+                return;
+            }
+            object = bury_lock_held(owner, *cell);
         }
         Py_XDECREF(object);
     }
@@ -616,6 +642,12 @@ void _PyShared_InterpreterRetire(PyThreadState *tstate)
         owner->retired = true;
     }
     kill_all_cells(*owner, Death::kOwnerGone);
+    drain(*owner);
+    {
+        ErrorStash stash;
+        drop_unqueued(*owner);
+    }
+    // Not before all cells are without their objects: from here on others recycle them.
     settle_all(*owner, take_queue(*owner, closed_queue()));
     cell_pool().flush(owner->magazine);
 }

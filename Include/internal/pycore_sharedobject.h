@@ -124,7 +124,7 @@ struct _PyShared_Switch {
 
 /* Make a thread state for a session in `interp` and attach it.
    Tstate: attached to `from`; on success to the result, else still to `from`.
-   Errors: NULL, no exception. */
+   Errors: NULL with MemoryError. */
 extern PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState *from,
                                              struct _PyShared_Switch *link);
 /* Back to link->from.  Tstate: attached to the session's, which is cleared. */

@@ -67,6 +67,17 @@ public:
         return true;
     }
 
+    // Any node, or null if there is none.
+    Node *any() const
+    {
+        for (size_t i = 0; size_ != 0 && i <= mask_; ++i) {
+            if (buckets_[i] != nullptr) {
+                return buckets_[i];
+            }
+        }
+        return nullptr;
+    }
+
     // Call visit(node) for each node; it may not change the table.
     template <class Visit> void for_each(Visit visit) const
     {
