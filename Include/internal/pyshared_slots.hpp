@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: PSF-2.0
+// What the slots of the proxy type do, by the file that does it.
+//
+// Each function is a slot or a method of SharedObjectProxy: attached to the interpreter of the
+// proxy, references as its slot has them, an exception set on failure.
+
+#pragma once
+
+#include "pyshared_proxy.hpp"
+
+namespace pyshared {
+
+// sharedslots.cpp
+
+PyObject *proxy_vectorcall(PyObject *self, PyObject *const *arguments, size_t nargsf,
+                           PyObject *names);
+PyObject *proxy_repr(PyObject *self);
+PyObject *proxy_str(PyObject *self);
+PyObject *proxy_compare(PyObject *self, PyObject *other, int op);
+PyObject *proxy_next(PyObject *self);
+PyObject *proxy_getattro(PyObject *self, PyObject *name);
+int proxy_setattro(PyObject *self, PyObject *name, PyObject *value);
+
+// The object's own __enter__ and __exit__.
+PyObject *enter_object(PyObject *self);
+PyObject *exit_object(PyObject *self, PyObject *const *args, Py_ssize_t count);
+
+extern PyMethodDef proxy_methods[];
+extern PyNumberMethods proxy_as_number;
+extern PySequenceMethods proxy_as_sequence;
+extern PyMappingMethods proxy_as_mapping;
+
+// sharedwith.cpp
+
+PyObject *proxy_enter(PyObject *self, PyObject *);
+PyObject *proxy_exit(PyObject *self, PyObject *const *args, Py_ssize_t count);
+
+// Forget the scope that entering the proxy opened; it stays open.
+void forget_open_with(Owner &here, ProxyObject &proxy);
+
+// sharedclass.cpp
+
+// p.__class__
+PyObject *proxy_class(PyObject *self);
+
+}  // namespace pyshared

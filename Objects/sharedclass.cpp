@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: PSF-2.0
+// What a proxy says it is: its class, its shapes, whose instance it is.
+//
+// One type has every slot, so what C code learns from slots is told from the shape that the cell
+// recorded when it was made, and what Python code learns from classes is asked in the owner.
+//
+// Threads:  as for any object.
+// Locks:    none.
+// Python:   asking about classes runs __class__, __instancecheck__ and the like.
+// See:      API.md, "How a proxy behaves", 4; Lib/test/test_sharing/test_identity.py.
+
+#include "pyshared_slots.hpp"
+
+#include "pyshared_operation.hpp"
+
+#include "pycore_abstract.h"
+#include "pycore_global_strings.h"
+
+namespace pyshared {
+namespace {
+
+constexpr int kClassUnknown = 2;
+
+// An abstract class by its name.  The owner may know it without having imported it by that name,
+// or not know it at all.
+int object_is_instance_of_named(PyObject *object, PyObject *module, PyObject *name)
+{
+    Ref cls = Ref::steal(known_class(module, name));
+    if (!cls && !PyErr_Occurred() && PyUnicode_EqualToUTF8(module, "collections.abc")) {
+        Ref implementation = Ref::steal(PyUnicode_FromString("_collections_abc"));
+        cls = Ref::steal(implementation ? known_class(implementation.get(), name) : nullptr);
+    }
+    if (!cls) {
+        return PyErr_Occurred() ? -1 : kClassUnknown;
+    }
+    return PyObject_IsInstance(object, cls.get());
+}
+
+// What __class__ needs to know: the class, and where another interpreter would look for its own.
+PyObject *object_class(PyObject *object)
+{
+    Ref type = Ref::steal(PyObject_GetAttr(object, &_Py_ID(__class__)));
+    if (!type || !PyType_Check(type.get())) {
+        return type.release();
+    }
+    if (crosses_by_reference(type.get())) {
+        return type.release();
+    }
+    auto *cls = reinterpret_cast<PyTypeObject *>(type.get());
+    Ref module = Ref::steal(PyType_GetModuleName(cls));
+    Ref name = Ref::steal(PyType_GetQualName(cls));
+    if (!module || !name) {
+        return nullptr;
+    }
+    return PyTuple_Pack(3, type.get(), module.get(), name.get());
+}
+
+}  // namespace
+
+PyObject *proxy_class(PyObject *self)
+{
+    Ref answer = Ref::steal(on_object<object_class>(self));
+    if (!answer || !PyTuple_CheckExact(answer.get())) {
+        return answer.release();
+    }
+    PyObject *cls = PyTuple_GET_ITEM(answer.get(), 0);
+    if (PySharedObjectProxy_Check(cls)) {
+        PyObject *known = known_class(PyTuple_GET_ITEM(answer.get(), 1),
+                                      PyTuple_GET_ITEM(answer.get(), 2));
+        if (known != nullptr || PyErr_Occurred()) {
+            return known;
+        }
+    }
+    return Py_NewRef(cls);
+}
+
+}  // namespace pyshared
+
+using namespace pyshared;
+
+extern "C" {
+
+int _PyShared_HasShape(PyObject *proxy, int shape)
+{
+    ProxyObject &self = *as_proxy(proxy);
+    if (!self.uses.enter()) {
+        return 1;
+    }
+    int has = (self.cell->shape & shape) != 0 || self.cell->load().dead();
+    end_use(self);
+    return has;
+}
+
+PyObject *_PyShared_IsInstance(PyObject *proxy, PyObject *cls)
+{
+    if (!PyType_Check(cls)) {
+        return PyErr_Format(PyExc_TypeError, "'%T' is not a class", cls);
+    }
+    auto *type = reinterpret_cast<PyTypeObject *>(cls);
+    Ref module = Ref::steal(PyType_GetModuleName(type));
+    Ref name = Ref::steal(PyType_GetQualName(type));
+    if (!module || !name) {
+        return nullptr;
+    }
+    int answer = on_object<object_is_instance_of_named>(proxy, module.get(), name.get());
+    if (answer == kClassUnknown) {
+        Ref its_class = Ref::steal(proxy_class(proxy));
+        if (!its_class) {
+            return nullptr;
+        }
+        answer = PyType_Check(its_class.get()) ? PyObject_IsSubclass(its_class.get(), cls) : 0;
+    }
+    return answer < 0 ? nullptr : PyBool_FromLong(answer);
+}
+
+}  // extern "C"

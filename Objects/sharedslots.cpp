@@ -1,0 +1,604 @@
+// SPDX-License-Identifier: PSF-2.0
+// Every slot and special method of the proxy type, from one table.
+//
+// Threads:  as for any object.
+// Locks:    none.
+// Python:   operations run the object's code in its owner.
+// See:      API.md, "How a proxy behaves"; Lib/test/test_sharing/test_operations.py.
+
+#include "pyshared_slots.hpp"
+
+#include "pyshared_arguments.hpp"
+#include "pyshared_name.hpp"
+#include "pyshared_operand.hpp"
+#include "pyshared_operation.hpp"
+#include "pyshared_transit.hpp"
+
+#include "pycore_abstract.h"
+#include "pycore_call.h"
+#include "pycore_global_strings.h"
+#include "pycore_tuple.h"
+#include "pycore_unicodeobject.h"
+
+#include <cstddef>
+
+namespace pyshared {
+namespace {
+
+// Calls
+
+PyObject *call_here(Operation &operation, PyObject *const *arguments, size_t positional,
+                    size_t count, PyObject *names)
+{
+    ArgumentArray here(count);
+    bool received = here.fill([&](size_t i, PyObject **value) {
+        *value = unwrap_home(arguments[i]);
+        return *value == nullptr ? -1 : 0;
+    });
+    if (!received) {
+        return nullptr;
+    }
+    return PyObject_Vectorcall(operation.object(), here.begin(),
+                               positional | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+}
+
+// In the owner: what was packed is `count` arguments and the tuple of names, or nothing for it.
+void call_there(Operation &operation, size_t positional, size_t count)
+{
+    Parcel &parcel = operation.arguments();
+    ArgumentArray there(count);
+    bool received = there.fill([&](size_t, PyObject **value) { return parcel.unpack(value); });
+    PyObject *names = nullptr;
+    if (!received || parcel.unpack(&names) < 0) {
+        operation.pack_error();
+        return;
+    }
+    operation.pack_result(PyObject_Vectorcall(operation.object(), there.begin(),
+                                              positional | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                              names));
+    Py_XDECREF(names);
+}
+
+// Operations: each runs in the owner, on the object.
+
+PyObject *exactly_str(PyObject *string)
+{
+    if (string == nullptr || PyUnicode_CheckExact(string)) {
+        return string;
+    }
+    Ref subclass = Ref::steal(string);
+    return _PyUnicode_Copy(string);
+}
+
+PyObject *object_str(PyObject *object)
+{
+    return exactly_str(PyObject_Str(object));
+}
+
+PyObject *object_repr(PyObject *object)
+{
+    return exactly_str(PyObject_Repr(object));
+}
+
+PyObject *object_next(PyObject *object)
+{
+    iternextfunc next = Py_TYPE(object)->tp_iternext;
+    if (next == nullptr || next == _PyObject_NextNotImplemented) {
+        return PyErr_Format(PyExc_TypeError, "'%.200s' object is not an iterator",
+                            Py_TYPE(object)->tp_name);
+    }
+    return next(object);
+}
+
+// The object's own side of a comparison.  If the other operand is a proxy its side is asked where
+// that object lives, by whoever compares; asking from here would go round for ever.  But a value
+// that crosses by itself is compared there as the value, since no method knows proxies.
+PyObject *object_compare(PyObject *object, PyObject *foreign, int op)
+{
+    Ref comparand = Ref::steal(comparand_in_kind(object, foreign));
+    if (!comparand) {
+        return nullptr;
+    }
+    PyObject *other = comparand.get();
+    if (!PySharedObjectProxy_Check(other)) {
+        return PyObject_RichCompare(object, other, op);
+    }
+    richcmpfunc compare = Py_TYPE(object)->tp_richcompare;
+    PyObject *answer = compare == nullptr ? Py_NewRef(Py_NotImplemented)
+                                          : compare(object, other, op);
+    if (answer == Py_NotImplemented && crosses_by_value(Py_TYPE(object))) {
+        return on_object<object_compare>(other, object, _Py_SwappedOp[op]);
+    }
+    return answer;
+}
+
+PyObject *object_get_attribute(PyObject *object, Name name)
+{
+    return PyObject_GetAttr(object, name.text);
+}
+
+int object_set_attribute(PyObject *object, Name name, PyObject *value)
+{
+    return PyObject_SetAttr(object, name.text, value);
+}
+
+int object_set_item(PyObject *object, PyObject *key, PyObject *value)
+{
+    return value == nullptr ? PyObject_DelItem(object, key) : PyObject_SetItem(object, key, value);
+}
+
+PyObject *no_protocol(PyObject *object, const char *protocol)
+{
+    return PyErr_Format(PyExc_TypeError, "'%T' object does not support %s", object, protocol);
+}
+
+PyObject *object_special(PyObject *object, PyObject *name, PyObject *arguments,
+                         const char *protocol)
+{
+    Ref method = Ref::steal(_PyObject_LookupSpecial(object, name));
+    if (!method) {
+        return PyErr_Occurred() ? nullptr : no_protocol(object, protocol);
+    }
+    return arguments == nullptr ? PyObject_CallNoArgs(method.get())
+                                : PyObject_CallObject(method.get(), arguments);
+}
+
+PyObject *object_reversed(PyObject *object)
+{
+    return PyObject_CallOneArg(reinterpret_cast<PyObject *>(&PyReversed_Type), object);
+}
+
+// As the bytecode does: __exit__ is looked for first.
+PyObject *object_enter(PyObject *object)
+{
+    Ref exit = Ref::steal(_PyObject_LookupSpecial(object, &_Py_ID(__exit__)));
+    if (!exit) {
+        return PyErr_Occurred()
+                   ? nullptr
+                   : no_protocol(object,
+                                 "the context manager protocol (missed __exit__ method)");
+    }
+    return object_special(object, &_Py_ID(__enter__), nullptr, "the context manager protocol");
+}
+
+PyObject *object_length_hint(PyObject *object)
+{
+    Py_ssize_t hint = PyObject_LengthHint(object, -2);
+    if (hint == -2) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    return hint < 0 ? nullptr : PyLong_FromSsize_t(hint);
+}
+
+PyObject *object_complex(PyObject *object)
+{
+    return PyObject_CallOneArg(reinterpret_cast<PyObject *>(&PyComplex_Type), object);
+}
+
+PyObject *object_format(PyObject *object, PyObject *spec)
+{
+    return exactly_str(PyObject_Format(object, spec));
+}
+
+int object_is_instance(PyObject *object, PyObject *candidate)
+{
+    return PyObject_IsInstance(candidate, object);
+}
+
+int object_is_subclass(PyObject *object, PyObject *candidate)
+{
+    return PyObject_IsSubclass(candidate, object);
+}
+
+PyObject *call_module_function(const char *module, const char *name, PyObject *object,
+                               PyObject *argument)
+{
+    Ref function = Ref::steal(PyImport_ImportModuleAttrString(module, name));
+    if (!function) {
+        return nullptr;
+    }
+    return PyObject_CallFunctionObjArgs(function.get(), object, argument, nullptr);
+}
+
+PyObject *object_copy(PyObject *object)
+{
+    return call_module_function("copy", "copy", object, nullptr);
+}
+
+PyObject *object_deepcopy(PyObject *object)
+{
+    return call_module_function("copy", "deepcopy", object, nullptr);
+}
+
+PyObject *object_trunc(PyObject *object)
+{
+    return call_module_function("math", "trunc", object, nullptr);
+}
+
+PyObject *object_floor(PyObject *object)
+{
+    return call_module_function("math", "floor", object, nullptr);
+}
+
+PyObject *object_ceil(PyObject *object)
+{
+    return call_module_function("math", "ceil", object, nullptr);
+}
+
+PyObject *object_pickle(PyObject *object, int protocol)
+{
+    Ref number = Ref::steal(PyLong_FromLong(protocol));
+    return number ? call_module_function("pickle", "dumps", object, number.get()) : nullptr;
+}
+
+PyObject *object_round(PyObject *object, PyObject *digits)
+{
+    return call_module_function("builtins", "round", object, digits);
+}
+
+// Slots with the proxy on either side
+
+// A slot of the object's own type, called for an operand that came first.  If that operand is a
+// proxy its own side was asked before, where it lives; asking again would go round for ever.
+template <auto Function, size_t Offset>
+PyObject *object_reflected(PyObject *object, PyObject *first)
+{
+    if (!PySharedObjectProxy_Check(first)) {
+        return Function(first, object);
+    }
+    PyNumberMethods *methods = Py_TYPE(object)->tp_as_number;
+    binaryfunc slot = methods == nullptr ? nullptr
+                                         : *reinterpret_cast<binaryfunc *>(
+                                               reinterpret_cast<char *>(methods) + Offset);
+    if (slot == nullptr) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    return slot(first, object);
+}
+
+template <auto Function> PyObject *object_operator(PyObject *object, PyObject *other)
+{
+    Ref operand = Ref::steal(operand_in_kind(object, other));
+    return operand ? Function(object, operand.get()) : nullptr;
+}
+
+template <auto Function, size_t Offset> PyObject *binary(PyObject *left, PyObject *right)
+{
+    if (PySharedObjectProxy_Check(left)) {
+        return on_object<object_operator<Function>>(left, right);
+    }
+    return on_object<object_reflected<Function, Offset>>(right, left);
+}
+
+// Where the object returns itself, the proxy stays; elsewhere the same cell arrives as the same
+// proxy, but in the owner the object itself would come home.
+PyObject *keep_proxy(PyObject *self, PyObject *result)
+{
+    if (result == nullptr || PySharedObjectProxy_Check(result)) {
+        return result;
+    }
+    Ref object = Ref::steal(unwrap_home(self));
+    if (!object) {
+        PyErr_Clear();
+    }
+    if (object.get() != result) {
+        return result;
+    }
+    Py_DECREF(result);
+    return Py_NewRef(self);
+}
+
+template <auto Function> PyObject *in_place(PyObject *self, PyObject *other)
+{
+    return keep_proxy(self, on_object<object_operator<Function>>(self, other));
+}
+
+PyObject *proxy_in_place_power(PyObject *self, PyObject *exponent, PyObject *modulus)
+{
+    return keep_proxy(self, on_object<PyNumber_InPlacePower>(self, exponent, modulus));
+}
+
+PyObject *object_power_base(PyObject *object, PyObject *exponent, PyObject *modulus)
+{
+    return PyNumber_Power(object, exponent, modulus);
+}
+
+PyObject *object_power_exponent(PyObject *object, PyObject *base, PyObject *modulus)
+{
+    return PyNumber_Power(base, object, modulus);
+}
+
+PyObject *object_power_modulus(PyObject *object, PyObject *base, PyObject *exponent)
+{
+    return PyNumber_Power(base, exponent, object);
+}
+
+PyObject *proxy_power(PyObject *base, PyObject *exponent, PyObject *modulus)
+{
+    if (PySharedObjectProxy_Check(base)) {
+        return on_object<object_power_base>(base, exponent, modulus);
+    }
+    if (PySharedObjectProxy_Check(exponent)) {
+        return on_object<object_power_exponent>(exponent, base, modulus);
+    }
+    return on_object<object_power_modulus>(modulus, base, exponent);
+}
+
+// Special methods that have no slot
+
+PyObject *tuple_of(PyObject *const *items, Py_ssize_t count)
+{
+    return _PyTuple_FromArray(items, count);
+}
+
+template <PyObject *(*Name)(), bool WithArguments>
+PyObject *special(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    PyObject *name = Name();
+    if (!WithArguments && count == 0) {
+        return on_object<object_special>(self, name, nullptr, PyUnicode_AsUTF8(name));
+    }
+    Ref arguments = Ref::steal(tuple_of(args, count));
+    return arguments ? on_object<object_special>(self, name, arguments.get(),
+                                                 PyUnicode_AsUTF8(name))
+                     : nullptr;
+}
+
+template <auto Function> PyObject *no_arguments(PyObject *self, PyObject *)
+{
+    return on_object<Function>(self);
+}
+
+template <auto Function> PyObject *one_argument(PyObject *self, PyObject *argument)
+{
+    return on_object<Function>(self, argument);
+}
+
+template <auto Function> PyObject *test_argument(PyObject *self, PyObject *argument)
+{
+    int answer = on_object<Function>(self, argument);
+    return answer < 0 ? nullptr : PyBool_FromLong(answer);
+}
+
+PyObject *proxy_round(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    return on_object<object_round>(self, count > 0 ? args[0] : nullptr);
+}
+
+PyObject *proxy_deepcopy(PyObject *self, PyObject *)
+{
+    return on_object<object_deepcopy>(self);
+}
+
+PyObject *proxy_reduce_ex(PyObject *self, PyObject *protocol)
+{
+    int version = PyLong_AsInt(protocol);
+    if (version == -1 && PyErr_Occurred()) {
+        return nullptr;
+    }
+    if (in_pickle_session()) {
+        return reduce_in_pickle_session(self);
+    }
+    Ref loads = Ref::steal(PyImport_ImportModuleAttrString("pickle", "loads"));
+    Ref bytes = Ref::steal(on_object<object_pickle>(self, version));
+    return loads && bytes ? Py_BuildValue("O(O)", loads.get(), bytes.get()) : nullptr;
+}
+
+PyObject *proxy_reduce(PyObject *self, PyObject *)
+{
+    Ref version = Ref::steal(PyLong_FromLong(2));
+    return version ? proxy_reduce_ex(self, version.get()) : nullptr;
+}
+
+PyObject *proxy_sizeof(PyObject *, PyObject *)
+{
+    return PyLong_FromSize_t(sizeof(ProxyObject));
+}
+
+PyObject *proxy_from_token(PyObject *, PyObject *bytes)
+{
+    SharedCell *cell = resolve_token(bytes);
+    return cell == nullptr ? nullptr : proxy_for(*owner_of(_PyThreadState_GET()), *cell);
+}
+
+bool is_name(PyObject *name, PyObject *wanted)
+{
+    return name == wanted || PyUnicode_Equal(name, wanted) == 1;
+}
+
+}  // namespace
+
+PyObject *proxy_vectorcall(PyObject *self, PyObject *const *arguments, size_t nargsf,
+                           PyObject *names)
+{
+    size_t positional = PyVectorcall_NARGS(nargsf);
+    size_t count = positional + (names == nullptr ? 0 : PyTuple_GET_SIZE(names));
+    Operation operation(self);
+    if (!operation.start()) {
+        return nullptr;
+    }
+    if (operation.is_local()) {
+        return call_here(operation, arguments, positional, count, names);
+    }
+    if (!pack_arguments(operation.arguments(), arguments, count, names) || !operation.enter()) {
+        return nullptr;
+    }
+    call_there(operation, positional, count);
+    operation.leave();
+    return operation.unpack_result();
+}
+
+// Slots that are not one line
+
+PyObject *enter_object(PyObject *self)
+{
+    return on_object<object_enter>(self);
+}
+
+PyObject *exit_object(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    Ref arguments = Ref::steal(tuple_of(args, count));
+    return arguments ? on_object<object_special>(self, &_Py_ID(__exit__), arguments.get(),
+                                                 "the context manager protocol")
+                     : nullptr;
+}
+
+PyObject *proxy_str(PyObject *self)
+{
+    return on_object<object_str>(self);
+}
+
+PyObject *proxy_next(PyObject *self)
+{
+    return on_object<object_next>(self);
+}
+
+PyObject *proxy_compare(PyObject *self, PyObject *other, int op)
+{
+    return on_object<object_compare>(self, other, op);
+}
+
+PyObject *proxy_repr(PyObject *self)
+{
+    const ProxyObject &proxy = *as_proxy(self);
+    if (is_alive(proxy)) {
+        PyObject *text = on_object<object_repr>(self);
+        PyObject *error = dead_proxy_error(*owner_of(_PyThreadState_GET()));
+        if (text != nullptr || error == nullptr || !PyErr_ExceptionMatches(error)
+            || is_alive(proxy)) {
+            return text;
+        }
+        PyErr_Clear();
+    }
+    if (proxy.cell == nullptr) {
+        return PyUnicode_FromString("<dead proxy: it was released in this interpreter>");
+    }
+    Ref text = Ref::steal(describe_dead(*proxy.cell));
+    return text ? PyUnicode_FromFormat("<%U>", text.get()) : nullptr;
+}
+
+PyObject *proxy_getattro(PyObject *self, PyObject *name)
+{
+    if (PyUnicode_GET_LENGTH(name) >= 8 && PyUnicode_READ_CHAR(name, 0) == '_') {
+        if (is_name(name, &_Py_ID(__class__))) {
+            return proxy_class(self);
+        }
+        const ProxyObject &proxy = *as_proxy(self);
+        if (is_name(name, &_Py_ID(__reduce_ex__)) || is_name(name, &_Py_ID(__reduce__))
+            || PyUnicode_EqualToUTF8(name, "__deepcopy__")
+            || (proxy.armed && is_name(name, &_Py_ID(__enter__)))
+            || (proxy.has_scope && is_name(name, &_Py_ID(__exit__)))) {
+            return PyObject_GenericGetAttr(self, name);
+        }
+    }
+    return on_object<object_get_attribute>(self, name_for(self, name));
+}
+
+int proxy_setattro(PyObject *self, PyObject *name, PyObject *value)
+{
+    return on_object<object_set_attribute>(self, name_for(self, name), value);
+}
+
+#define SPECIAL(NAME, WITH_ARGUMENTS) \
+    {#NAME, _PyCFunction_CAST((special<+[] { return (PyObject *)&_Py_ID(NAME); }, \
+                                       WITH_ARGUMENTS>)), \
+     METH_FASTCALL, nullptr}
+#define METHOD(NAME, FUNCTION, FLAGS) {#NAME, _PyCFunction_CAST((FUNCTION)), FLAGS, nullptr}
+
+PyMethodDef proxy_methods[] = {
+    METHOD(__enter__, proxy_enter, METH_NOARGS),
+    METHOD(__exit__, proxy_exit, METH_FASTCALL),
+    SPECIAL(__aenter__, false),
+    SPECIAL(__aexit__, true),
+    METHOD(__trunc__, no_arguments<object_trunc>, METH_NOARGS),
+    METHOD(__floor__, no_arguments<object_floor>, METH_NOARGS),
+    METHOD(__ceil__, no_arguments<object_ceil>, METH_NOARGS),
+    METHOD(__complex__, no_arguments<object_complex>, METH_NOARGS),
+    METHOD(__dir__, no_arguments<PyObject_Dir>, METH_NOARGS),
+    METHOD(__bytes__, no_arguments<PyObject_Bytes>, METH_NOARGS),
+    METHOD(__fspath__, no_arguments<PyOS_FSPath>, METH_NOARGS),
+    METHOD(__format__, one_argument<object_format>, METH_O),
+    METHOD(__reversed__, no_arguments<object_reversed>, METH_NOARGS),
+    METHOD(__length_hint__, no_arguments<object_length_hint>, METH_NOARGS),
+    METHOD(__round__, proxy_round, METH_FASTCALL),
+    METHOD(__instancecheck__, test_argument<object_is_instance>, METH_O),
+    METHOD(__subclasscheck__, test_argument<object_is_subclass>, METH_O),
+    METHOD(__copy__, no_arguments<object_copy>, METH_NOARGS),
+    METHOD(__deepcopy__, proxy_deepcopy, METH_O),
+    METHOD(__reduce_ex__, proxy_reduce_ex, METH_O),
+    METHOD(__reduce__, proxy_reduce, METH_NOARGS),
+    METHOD(__sizeof__, proxy_sizeof, METH_NOARGS),
+    {"from_token", proxy_from_token, METH_O | METH_CLASS,
+     PyDoc_STR("from_token($type, token, /)\n--\n\n"
+               "Return a proxy of the object that share_token() made the token for.\n\n"
+               "A token holds no reference: if the object is gone, DeadProxyError is raised.")},
+    {},
+};
+
+#undef METHOD
+#undef SPECIAL
+
+#define BINARY(SLOT, FUNCTION) .SLOT = binary<FUNCTION, offsetof(PyNumberMethods, SLOT)>
+
+constinit PyNumberMethods proxy_as_number = {
+    BINARY(nb_add, PyNumber_Add),
+    BINARY(nb_subtract, PyNumber_Subtract),
+    BINARY(nb_multiply, PyNumber_Multiply),
+    BINARY(nb_remainder, PyNumber_Remainder),
+    BINARY(nb_divmod, PyNumber_Divmod),
+    .nb_power = proxy_power,
+    .nb_negative = on_object<PyNumber_Negative>,
+    .nb_positive = on_object<PyNumber_Positive>,
+    .nb_absolute = on_object<PyNumber_Absolute>,
+    .nb_bool = on_object<PyObject_IsTrue>,
+    .nb_invert = on_object<PyNumber_Invert>,
+    BINARY(nb_lshift, PyNumber_Lshift),
+    BINARY(nb_rshift, PyNumber_Rshift),
+    BINARY(nb_and, PyNumber_And),
+    BINARY(nb_xor, PyNumber_Xor),
+    BINARY(nb_or, PyNumber_Or),
+    .nb_int = on_object<PyNumber_Long>,
+    .nb_reserved = nullptr,
+    .nb_float = on_object<PyNumber_Float>,
+    .nb_inplace_add = in_place<PyNumber_InPlaceAdd>,
+    .nb_inplace_subtract = in_place<PyNumber_InPlaceSubtract>,
+    .nb_inplace_multiply = in_place<PyNumber_InPlaceMultiply>,
+    .nb_inplace_remainder = in_place<PyNumber_InPlaceRemainder>,
+    .nb_inplace_power = proxy_in_place_power,
+    .nb_inplace_lshift = in_place<PyNumber_InPlaceLshift>,
+    .nb_inplace_rshift = in_place<PyNumber_InPlaceRshift>,
+    .nb_inplace_and = in_place<PyNumber_InPlaceAnd>,
+    .nb_inplace_xor = in_place<PyNumber_InPlaceXor>,
+    .nb_inplace_or = in_place<PyNumber_InPlaceOr>,
+    BINARY(nb_floor_divide, PyNumber_FloorDivide),
+    BINARY(nb_true_divide, PyNumber_TrueDivide),
+    .nb_inplace_floor_divide = in_place<PyNumber_InPlaceFloorDivide>,
+    .nb_inplace_true_divide = in_place<PyNumber_InPlaceTrueDivide>,
+    .nb_index = on_object<PyNumber_Index>,
+    BINARY(nb_matrix_multiply, PyNumber_MatrixMultiply),
+    .nb_inplace_matrix_multiply = in_place<PyNumber_InPlaceMatrixMultiply>,
+};
+
+#undef BINARY
+
+// No sq_item: mp_subscript answers for it, with any key.
+constinit PySequenceMethods proxy_as_sequence = {
+    .sq_length = on_object<PyObject_Size>,
+    .sq_concat = on_object<object_operator<PySequence_Concat>>,
+    .sq_repeat = on_object<PySequence_Repeat>,
+    .sq_item = nullptr,
+    .was_sq_slice = nullptr,
+    .sq_ass_item = nullptr,
+    .was_sq_ass_slice = nullptr,
+    .sq_contains = on_object<PySequence_Contains>,
+    .sq_inplace_concat = in_place<PySequence_InPlaceConcat>,
+    .sq_inplace_repeat = on_object<PySequence_InPlaceRepeat>,
+};
+
+constinit PyMappingMethods proxy_as_mapping = {
+    .mp_length = on_object<PyObject_Size>,
+    .mp_subscript = on_object<PyObject_GetItem>,
+    .mp_ass_subscript = on_object<object_set_item>,
+};
+
+}  // namespace pyshared
