@@ -278,6 +278,14 @@ bool has_pending_calls(const PyInterpreterState *interp)
     return _Py_atomic_load_int32_relaxed(&interp->ceval.pending.npending) != 0;
 }
 
+// Does something wait to be done there, and nobody runs who will do it?
+// Tstate: any, inside the owner's gate.
+bool wants_attention(const Owner &owner)
+{
+    bool releases = owner.release_queue.load(std::memory_order_relaxed) != nullptr;
+    return (releases || has_pending_calls(owner.interp)) && is_idle(owner);
+}
+
 // Attach; whoever holds the interpreter's GIL is asked to yield at once, not after the switch
 // interval.
 void attach(PyThreadState *tstate)
@@ -357,8 +365,7 @@ void drain_if_idle(Owner &owner)
         return;
     }
     bool pending = has_pending_calls(owner.interp);
-    bool releases = owner.release_queue.load(std::memory_order_relaxed) != nullptr;
-    bool wanted = (pending || releases) && is_idle(owner);
+    bool wanted = wants_attention(owner);
     leave_gate(owner);
     if (!wanted) {
         return;
@@ -369,6 +376,27 @@ void drain_if_idle(Owner &owner)
         ErrorStash stash;
         (void)_PyEval_MakePendingCalls(_PyThreadState_GET());
     }
+}
+
+void drain_if_idle_detached(Owner &owner, DropTargets &dropped)
+{
+    assert(_PyThreadState_GET() == nullptr);
+    if (!enter_gate(owner)) {
+        return;
+    }
+    PyThreadState *inside = wants_attention(owner) ? thread_state_for(owner) : nullptr;
+    if (inside != nullptr) {
+        DropTargets more;
+        attach(inside);
+        drain_if_pending(owner);
+        take_over_drops(owner, more);
+        detach(inside);
+        while (Owner *target = more.take()) {
+            dropped.add(*target);
+            release(*target);
+        }
+    }
+    leave_gate(owner);
 }
 
 void request_safe_point(Owner &owner)

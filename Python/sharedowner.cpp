@@ -279,6 +279,20 @@ void wait_for_entries(Owner &owner)
     }
 }
 
+// An interpreter is gone that should have looked after the owners of what it dropped at its end.
+// Tstate: another interpreter's, or none.
+void pass_on_drops(Owner &gone)
+{
+    PyThreadState *tstate = _PyThreadState_GET();
+    if (tstate != nullptr) {
+        add_drops(tstate, gone.dropped);
+    }
+    while (Owner *target = gone.dropped.take()) {
+        drain_if_idle_detached(*target, gone.dropped);
+        release(*target);
+    }
+}
+
 PyObject *make_error_class(const char *name, const char *doc, PyObject *base, PyObject *base2)
 {
     Ref bases = Ref::steal(base2 == nullptr ? PyTuple_Pack(1, base)
@@ -699,9 +713,7 @@ int _PyShared_InterpreterDelete(PyInterpreterState *interp)
         }
     }
     owner->interp = nullptr;
-    while (Owner *target = owner->dropped.take()) {
-        release(*target);
-    }
+    pass_on_drops(*owner);
     release(*owner);
     if (_Py_IsMainInterpreter(interp)) {
         _PyShared_ThreadExit();

@@ -63,6 +63,10 @@ bool this_thread_is_inside(const PyInterpreterState *interp);
 // Tstate: attached to another interpreter.
 void drain_if_idle(Owner &owner);
 
+// The same for a thread that has no thread state attached; it has none afterwards either.  What is
+// to be looked after next is added to `dropped`.
+void drain_if_idle_detached(Owner &owner, DropTargets &dropped);
+
 // Ask whatever thread runs in the owner to come to a safe point.
 // Tstate: any, inside the owner's gate.
 void request_safe_point(Owner &owner);

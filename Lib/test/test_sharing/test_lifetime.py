@@ -40,6 +40,16 @@ class ReleaseTests(SharingTestCase):
                 safe_point()
                 self.assertEqual(len(log.entries), 1)
 
+    def test_end_of_the_last_holder_destroys_in_an_idle_owner(self):
+        log = Log()
+        holder = self.new_interpreter()
+        proxy = self.sub.call(residents.wrapped, Witness, SharedObjectProxy(log))
+        holder.call(residents.keep, 'witness', proxy)
+        del proxy
+        holder.close()
+        safe_point()
+        self.assertEqual(log.entries, [('gone', self.sub.id)])
+
     def test_drop_in_one_interpreter_keeps_object_for_others(self):
         log = Log()
         witness = Witness(log)
