@@ -239,9 +239,29 @@ void delete_thread_state(PyThreadState *tstate)
 }
 
 #ifndef Py_GIL_DISABLED
+// The GIL's fast path is an optional patch; `requires` tells whether it is there.
+
+template <class Gil> bool is_held(const Gil &gil)
+{
+    if constexpr (requires { gil.shared_locked; }) {
+        return _Py_atomic_load_int_relaxed(&gil.shared_locked) != 0;
+    }
+    else {
+        return _Py_atomic_load_int_relaxed(&gil.locked) != 0;
+    }
+}
+
+// Locks: the GIL's mutex, so that nobody drops or takes the GIL until it is unlocked.
+template <class Gil> void keep_by_mutex(Gil *gil)
+{
+    if constexpr (requires { _PyShared_GIL_ByMutex(gil); }) {
+        _PyShared_GIL_ByMutex(gil);
+    }
+}
+
 bool is_locked(const PyInterpreterState *interp)
 {
-    return _Py_atomic_load_int_relaxed(&interp->ceval.gil->locked) != 0;
+    return is_held(*interp->ceval.gil);
 }
 
 // Set a bit of the eval breaker of the thread state that holds the interpreter's GIL, if any does
@@ -251,6 +271,7 @@ void signal_holder(PyInterpreterState *interp, uintptr_t bit, Wanted wanted)
 {
     _gil_runtime_state *gil = interp->ceval.gil;
     pthread_mutex_lock(&gil->mutex);
+    keep_by_mutex(gil);
     if (_Py_atomic_load_int_relaxed(&gil->locked)) {
         auto *holder = static_cast<PyThreadState *>(
             _Py_atomic_load_ptr_relaxed(&gil->last_holder));
