@@ -3,8 +3,10 @@
 //
 // Module definition and argument checks only; the logic is in Objects/ and Python/.
 
+#include "pyshared_census.hpp"
 #include "pyshared_parcel.hpp"
 #include "pyshared_proxy.hpp"
+#include "pyshared_request.hpp"
 #include "pyshared_scope.hpp"
 #include "pyshared_transit.hpp"
 
@@ -213,16 +215,60 @@ PyObject *register_interpreter(PyObject *, PyObject *cls)
 PyDoc_STRVAR(share_stats_doc,
 "share_stats($module, /)\n--\n\n"
 "Return counters of the sharing machinery, for the whole process, as a dict.\n\n"
-"cells_live, cells_peak, cells_capacity, cells_recycled, cells_retired, bytes");
+"cells_live, cells_peak, cells_capacity, cells_recycled, cells_retired, bytes,\n"
+"releases_pending, switches");
 
 PyObject *share_stats(PyObject *, PyObject *)
 {
     PoolStats stats = cell_pool().stats();
     using Counter = unsigned long long;
-    return Py_BuildValue("{sKsKsKsKsKsK}", "cells_live", Counter{stats.live}, "cells_peak",
+    return Py_BuildValue("{sKsKsKsKsKsKsKsK}", "cells_live", Counter{stats.live}, "cells_peak",
                          Counter{stats.peak}, "cells_capacity", Counter{stats.capacity},
                          "cells_recycled", Counter{stats.recycled}, "cells_retired",
-                         Counter{stats.retired}, "bytes", Counter{stats.bytes});
+                         Counter{stats.retired}, "bytes", Counter{stats.bytes},
+                         "releases_pending", Counter{count_pending_releases()}, "switches",
+                         Counter{count_switches()});
+}
+
+PyDoc_STRVAR(shared_objects_doc,
+"_shared_objects($module, /)\n--\n\n"
+"Return a tuple for each object that is shared now; see SharedObject.");
+
+PyObject *shared_objects(PyObject *, PyObject *)
+{
+    return list_shared_objects();
+}
+
+PyDoc_STRVAR(ask_doc,
+"_ask($module, interp_id, reply, work, /)\n--\n\n"
+"Ask an interpreter to do work, a tuple (callable, args, kwargs or None).\n\n"
+"reply is called once: with a function that does it, or with None if the\n"
+"interpreter ends first.");
+
+PyObject *ask_interpreter(PyObject *, PyObject *args)
+{
+    long long interp_id;
+    PyObject *reply;
+    PyObject *work;
+    if (!PyArg_ParseTuple(args, "LOO!:_ask", &interp_id, &reply, &PyTuple_Type, &work)
+        || ask(interp_id, reply, work) < 0) {
+        return nullptr;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(serve_doc,
+"_serve($module, interp_id, /)\n--\n\n"
+"Do, in that interpreter, what it was asked to and has not come to yet.");
+
+PyObject *serve(PyObject *, PyObject *id)
+{
+    long long interp_id = PyLong_AsLongLong(id);
+    if (interp_id == -1 && PyErr_Occurred()) {
+        return nullptr;
+    }
+    serve_there(interp_id);
+    Py_RETURN_NONE;
 }
 
 // Scopes, as the Python part of the API holds them
@@ -280,7 +326,13 @@ PyMethodDef scope_methods[] = {
     {},
 };
 
+PyObject *scope_number(PyObject *self, void *)
+{
+    return PyLong_FromUnsignedLongLong(reinterpret_cast<ScopeObject *>(self)->scope->number());
+}
+
 PyGetSetDef scope_getset[] = {
+    {"number", scope_number, nullptr, PyDoc_STR("What tells it from other scopes."), nullptr},
     {"is_open", scope_is_open, nullptr, PyDoc_STR("False once the scope was closed."), nullptr},
     {},
 };
@@ -329,6 +381,9 @@ PyMethodDef module_methods[] = {
     {"revoke", revoke, METH_O, revoke_doc},
     {"share_token", share_token, METH_O, share_token_doc},
     {"share_stats", share_stats, METH_NOARGS, share_stats_doc},
+    {"_shared_objects", shared_objects, METH_NOARGS, shared_objects_doc},
+    {"_ask", ask_interpreter, METH_VARARGS, ask_doc},
+    {"_serve", serve, METH_O, serve_doc},
     {"is_shareable", is_shareable, METH_O, is_shareable_doc},
     {"register_interpreter", register_interpreter, METH_O, register_interpreter_doc},
     {"_arrive", arrive, METH_O, arrive_doc},

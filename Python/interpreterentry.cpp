@@ -283,6 +283,18 @@ void signal_holder(PyInterpreterState *interp, uintptr_t bit, Wanted wanted)
 }
 #endif
 
+// For share_stats(); with the GIL, that is what keeps the counter from losing any.
+void count_switch(Owner &owner)
+{
+    if constexpr (kFreeThreaded) {
+        owner.switches.fetch_add(1, std::memory_order_relaxed);
+    }
+    else {
+        owner.switches.store(owner.switches.load(std::memory_order_relaxed) + 1,
+                             std::memory_order_relaxed);
+    }
+}
+
 bool is_idle(const Owner &owner)
 {
 #ifdef Py_GIL_DISABLED
@@ -354,6 +366,7 @@ InterpreterEntry::Outcome InterpreterEntry::enter(Owner &owner)
     attach(inside);
     owner_ = &owner;
     inside_ = inside;
+    count_switch(owner);
     stashed_exception_ = std::exchange(inside->current_exception, nullptr);
     drain_if_pending(owner);
     return Outcome::kEntered;
@@ -378,6 +391,14 @@ void InterpreterEntry::leave()
 bool this_thread_is_inside(const PyInterpreterState *interp)
 {
     return find_in_chain(interp) != nullptr;
+}
+
+void visit_thread_states(bool (*visit)(PyThreadState *, void *), void *context)
+{
+    bool found = visit(_PyThreadState_GET(), context);
+    for (_PyShared_Switch *link = cache.innermost; !found && link != nullptr; link = link->outer) {
+        found = visit(link->from, context);
+    }
 }
 
 void drain_if_idle(Owner &owner)

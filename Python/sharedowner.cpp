@@ -12,10 +12,12 @@
 
 #include "pyshared_owner.hpp"
 
+#include "pyshared_census.hpp"
 #include "pyshared_entry.hpp"
 #include "pyshared_guards.hpp"
 #include "pyshared_name.hpp"
 #include "pyshared_proxy.hpp"
+#include "pyshared_request.hpp"
 #include "pyshared_scope.hpp"
 
 #include "pycore_parking_lot.h"
@@ -33,6 +35,7 @@ struct Registry {
     PyMutex mutex{};
     Owner *head = nullptr;      // mutex
     uint64_t last_serial = 0;   // mutex
+    uint64_t switches = 0;      // mutex; those of interpreters that are gone
 };
 
 constinit Registry registry;
@@ -143,17 +146,6 @@ uint8_t shape_of(PyObject *object)
     int shape = (PyCallable_Check(object) ? _PyShared_CALLABLE : 0)
                 | (PyIter_Check(object) ? _PyShared_ITERATOR : 0);
     return static_cast<uint8_t>(shape);
-}
-
-char *copy_type_name(PyObject *object)
-{
-    const char *name = Py_TYPE(object)->tp_name;
-    size_t size = std::strlen(name) + 1;
-    auto *copy = static_cast<char *>(PyMem_RawMalloc(size));
-    if (copy != nullptr) {
-        std::memcpy(copy, name, size);
-    }
-    return copy;
 }
 
 // Part the cell from its object; the reference goes to the caller.
@@ -376,6 +368,7 @@ SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
 {
     enum class Problem : uint8_t { kNone, kMemory, kRetired, kScopeClosed, kTooMany };
     Problem problem = Problem::kNone;
+    bool made = false;
     SharedCell *cell;
     {
         LocalLock lock(owner);
@@ -405,8 +398,12 @@ SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
                 Py_INCREF(object);
                 retain(owner);
                 owner.cells.insert(*cell);
+                made = true;
             }
         }
+    }
+    if (made && births_are_remembered.load(std::memory_order_relaxed)) [[unlikely]] {
+        remember_birth(*cell);
     }
     switch (problem) {
     case Problem::kNone:
@@ -475,11 +472,25 @@ PyObject *describe_dead(const SharedCell &cell)
     }
     const char *reason = death_reason(death);
     long long id = cell.owner->interp_id;
-    if (cell.buried.load(std::memory_order_acquire) && cell.epitaph != nullptr) {
-        return PyUnicode_FromFormat("dead proxy of a '%.200s' object of interpreter %lld: %s",
-                                    cell.epitaph, id, reason);
+    Ref birth = Ref::steal(describe_birth(cell));
+    if (!birth) {
+        return nullptr;
     }
-    return PyUnicode_FromFormat("dead proxy of an object of interpreter %lld: %s", id, reason);
+    if (cell.buried.load(std::memory_order_acquire) && cell.epitaph != nullptr) {
+        return PyUnicode_FromFormat("dead proxy of a '%.200s' object of interpreter %lld%U: %s",
+                                    cell.epitaph, id, birth.get(), reason);
+    }
+    return PyUnicode_FromFormat("dead proxy of an object of interpreter %lld%U: %s", id,
+                                birth.get(), reason);
+}
+
+char *type_name_of(const SharedCell &cell)
+{
+    if (cell.object != nullptr) {
+        return _PyMem_RawStrdup(Py_TYPE(cell.object)->tp_name);
+    }
+    bool told = cell.buried.load(std::memory_order_acquire) && cell.epitaph != nullptr;
+    return told ? _PyMem_RawStrdup(cell.epitaph) : nullptr;
 }
 
 void raise_dead(const SharedCell &cell)
@@ -536,6 +547,28 @@ PyObject *share_name(Owner &here)
     return here.share_name;
 }
 
+Owner *find_owner(int64_t interp_id)
+{
+    LeafLock lock(registry.mutex);
+    for (Owner *owner = registry.head; owner != nullptr; owner = owner->next) {
+        if (owner->interp_id == interp_id) {
+            retain(*owner);
+            return owner;
+        }
+    }
+    return nullptr;
+}
+
+uint64_t count_switches()
+{
+    LeafLock lock(registry.mutex);
+    uint64_t count = registry.switches;
+    for (const Owner *owner = registry.head; owner != nullptr; owner = owner->next) {
+        count += owner->switches.load(std::memory_order_relaxed);
+    }
+    return count;
+}
+
 void for_each_owner(void (*visit)(Owner &, void *), void *context)
 {
     LeafLock lock(registry.mutex);
@@ -566,6 +599,9 @@ int _PyShared_InterpreterInit(PyInterpreterState *interp)
         registry.head = owner;
     }
     interp->xi.shared = reinterpret_cast<_PyShared_Owner *>(owner);
+    if (_Py_IsMainInterpreter(interp)) {
+        configure_census(interp);
+    }
     return 0;
 }
 
@@ -615,6 +651,7 @@ void _PyShared_InterpreterEnding(PyThreadState *tstate)
     }
     owner->gate.fetch_or(kGateClosing, std::memory_order_acq_rel);
     wait_for_entries(*owner);
+    refuse_requests(*owner);
     drain(*owner);
     if (entries_in_flight(*owner) == 0) {
         delete_own_thread_states(tstate);
@@ -630,6 +667,7 @@ void _PyShared_SafePoint(PyThreadState *tstate)
     // Looking after one owner may drop what belongs to another one, or to this interpreter.
     for (int round = 0; round < kMostRounds; ++round) {
         drain_if_pending(*here);
+        serve_if_asked(*here);
         Owner *target = take_drop_target(*here);
         if (target == nullptr) {
             return;
@@ -708,6 +746,7 @@ int _PyShared_InterpreterDelete(PyInterpreterState *interp)
         for (Owner **link = &registry.head; *link != nullptr; link = &(*link)->next) {
             if (*link == owner) {
                 *link = owner->next;
+                registry.switches += owner->switches.load(std::memory_order_relaxed);
                 break;
             }
         }
@@ -718,6 +757,7 @@ int _PyShared_InterpreterDelete(PyInterpreterState *interp)
     if (_Py_IsMainInterpreter(interp)) {
         _PyShared_ThreadExit();
         cell_pool().release_all();
+        clear_census();
     }
     return !abandoned;
 }

@@ -16,6 +16,8 @@
 namespace pyshared {
 namespace {
 
+constinit std::atomic<uint64_t> last_number{0};
+
 // The owners whose cells a closing scope killed; each entry holds a reference.
 class OwnerList final {
 public:
@@ -95,7 +97,7 @@ Scope *Scope::create()
         PyErr_NoMemory();
         return nullptr;
     }
-    return ::new (memory) Scope;
+    return ::new (memory) Scope(last_number.fetch_add(1, std::memory_order_relaxed) + 1);
 }
 
 void Scope::release()

@@ -11,6 +11,7 @@
    _PyShared_RefuseEnd, MayEnd     _interpretersmodule.c, pystate.c   entries in flight
    _PyShared_InterpreterEnding     pylifecycle.c                      refuse and drain entries
    _PyShared_InterpreterRetire     pylifecycle.c                      kill the owned cells
+   _PyShared_ShowShared            pylifecycle.c                      -X showshared
    _PyShared_InterpreterFini       crossinterp.c  _PyXI_Fini          forget exception classes
    _PyShared_InterpreterClear      pystate.c  interpreter_clear       drop leaked proxies
    _PyShared_InterpreterDelete     pystate.c                          part with the record
@@ -65,6 +66,11 @@ extern int _PyShared_MayEnd(PyInterpreterState *interp);
    Tstate: attached to the ending interpreter; detaches while it waits.
    Python: releases may run. */
 extern void _PyShared_InterpreterEnding(PyThreadState *tstate);
+
+/* Write to stderr what is shared still, if that was asked for.
+   Tstate: attached to the main interpreter, all interpreters still intact.
+   Errors: none. */
+extern void _PyShared_ShowShared(void);
 
 /* Kill the cells the interpreter owns and drop their objects.
    Tstate: attached to the ending interpreter, its only thread state.

@@ -58,6 +58,10 @@ private:
 // Tstate: any.
 bool this_thread_is_inside(const PyInterpreterState *interp);
 
+// Visit this thread's thread states, from the attached one out along the interpreters it came
+// from, until `visit` returns true.
+void visit_thread_states(bool (*visit)(PyThreadState *, void *), void *context);
+
 // Drain the owner, and make its pending calls, if nobody runs in it just now; a running one does
 // so itself.
 // Tstate: attached to another interpreter.

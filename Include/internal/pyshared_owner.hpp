@@ -23,6 +23,7 @@
 namespace pyshared {
 
 struct ProxyObject;
+struct Request;
 struct SharedName;
 
 struct CellTableTraits {
@@ -78,6 +79,13 @@ struct Owner {
     std::atomic<int64_t> references{1};     // the interpreter's, plus one for each live cell
     std::atomic<int64_t> exports{0};        // buffers of its objects that others hold
     std::atomic<int64_t> sessions{0};       // Interpreter.exec() and call() that run in it
+
+    std::atomic<uint64_t> switches{0};      // entries ever; written under the owner's lock
+
+    std::atomic<Request *> first_request{nullptr};  // written under request_mutex
+    Request *last_request = nullptr;                // request_mutex
+    bool refuses_requests = false;                  // request_mutex
+    PyMutex request_mutex{};                        // leaf, held briefly
 
     PyInterpreterState *interp = nullptr;   // valid while inside the gate, or attached to it
     int64_t interp_id = -1;                 // constant
@@ -207,6 +215,10 @@ inline void drain_if_pending(Owner &owner)
     }
 }
 
+// The name of the type of the cell's object, also of one that is gone: a copy in raw memory, or null.
+// Locks: the owner's local lock held.
+[[nodiscard]] char *type_name_of(const SharedCell &cell);
+
 // What a dead cell or proxy is called in messages: a new string, or null with an exception set.
 // Tstate: attached, to any interpreter; the caller holds a handle.
 [[nodiscard]] PyObject *describe_dead(const SharedCell &cell);
@@ -222,6 +234,12 @@ void raise_dead(const SharedCell &cell);
 
 // "__share__", interned; null with an exception set.  Refs: borrowed.
 [[nodiscard]] PyObject *share_name(Owner &here);
+
+// The record of the interpreter with that ID, or null if there is none.  Refs: one for the caller.
+Owner *find_owner(int64_t interp_id);
+
+// How often threads have entered any interpreter through a proxy.
+uint64_t count_switches();
 
 // Run `visit` on every record that there is, the registry locked.
 void for_each_owner(void (*visit)(Owner &, void *), void *context);

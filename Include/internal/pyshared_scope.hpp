@@ -46,9 +46,13 @@ public:
     // Python: destructors run, in their owners.
     void close();
 
-private:
-    Scope() = default;
+    // Tells scopes apart; never used twice in a process.
+    uint64_t number() const { return number_; }
 
+private:
+    explicit Scope(uint64_t number) : number_(number) {}
+
+    const uint64_t number_;
     std::atomic<int64_t> references_{1};
     std::atomic<bool> open_{true};      // written under mutex_
     PyMutex mutex_{};

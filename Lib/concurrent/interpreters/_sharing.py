@@ -4,9 +4,12 @@ The machinery is in the core; this is what concurrent.interpreters adds on top.
 """
 
 import contextvars
+import sys
+import threading
 import weakref
 
 import _sharedobjects
+from _interpreters import InterpreterError
 from _sharedobjects import (
     DeadProxyError, RemoteError, RemoteTraceback, SharedObjectProxy,
     is_alive, is_shareable, register_interpreter, release, revoke, share,
@@ -17,7 +20,7 @@ from _sharedobjects import (
 __all__ = [
     'share', 'share_forever', 'SharedObjectProxy', 'ShareScope',
     'is_alive', 'is_shareable', 'owner', 'release', 'revoke',
-    'share_token', 'share_stats',
+    'share_token', 'share_stats', 'shared_objects',
     'DeadProxyError', 'RemoteError', 'RemoteTraceback',
 ]
 
@@ -29,6 +32,111 @@ def owner(proxy, /):
     """
     from . import Interpreter
     return Interpreter(_sharedobjects.owner_id(proxy))
+
+
+class SharedObject:
+    """What shared_objects() tells of one object.  It does not keep the object.
+
+    owner_id    the ID of the interpreter whose object it is
+    type_name   the name of its type; None if its owner could not be asked
+    references  how many proxies and messages hold it, in all interpreters
+    scope       the number of its scope, as a ShareScope's repr() tells it, or
+                None
+    age         how long it has been shared, in seconds, and
+    place       which line of code shared it; both None if that was not
+                recorded: see -X showshared
+    alive       false if its proxies are dead but not gone yet
+    """
+
+    __slots__ = ('owner_id', '_token', 'type_name', 'references', 'scope',
+                 'age', 'place', 'alive')
+
+    def __init__(self, *values):
+        for name, value in zip(self.__slots__, values, strict=True):
+            setattr(self, name, value)
+
+    @property
+    def owner(self):
+        """The Interpreter whose object it is."""
+        from . import Interpreter
+        return Interpreter(self.owner_id)
+
+    def repr(self):
+        """Return the object's own repr(), made in its owner; None if it is gone."""
+        try:
+            proxy = SharedObjectProxy.from_token(self._token)
+        except DeadProxyError:
+            return None
+        return repr(proxy)
+
+    def __repr__(self):
+        what = f'{self.type_name!r} object' if self.type_name else 'object'
+        state = '' if self.alive else 'dead '
+        words = [f'{state}shared {what} of interpreter {self.owner_id}',
+                 f'references: {self.references}']
+        if self.scope is not None:
+            words.append(f'in scope {self.scope}')
+        if self.age is not None:
+            words.append(f'{self.age:.1f} s old')
+        if self.place is not None:
+            words.append(f'shared at {self.place}')
+        return f'<{", ".join(words)}>'
+
+
+def shared_objects():
+    """Return a list of the objects that are shared now, in the whole process.
+
+    Each is told by a SharedObject.  The owners are entered to ask for the
+    types' names.
+    """
+    return [SharedObject(*row) for row in _sharedobjects._shared_objects()]
+
+
+def _show_shared_objects():
+    """What -X showshared prints as the main interpreter ends."""
+    shared = shared_objects()
+    if shared and sys.stderr is not None:
+        print(f'Shared objects at exit: {len(shared)}', *map(repr, shared),
+              sep='\n  ', file=sys.stderr, flush=True)
+
+
+def call_soon(self, callable, /, *args, **kwargs):
+    """Ask the interpreter to call the object, without waiting for it.
+
+    Returns a concurrent.futures.Future.  The callable and its arguments
+    cross as those of call() do; the result and an exception cross back as
+    those of a proxy.  It is called by a thread that runs in the
+    interpreter, between two bytecodes, as a signal handler would be; if
+    none does, a helper thread is started.  Calls start in the order they
+    were asked for.  The future can be cancelled until the call starts.  If
+    the interpreter is closed first, it fails with InterpreterError.
+    """
+    from concurrent.futures import Future
+    future = Future()
+
+    def reply(run):
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            if run is None:
+                raise InterpreterError(
+                    f'interpreter {self.id} was closed before it made the call')
+            result = run()
+        except BaseException as exc:
+            future.set_exception(exc)
+        else:
+            future.set_result(result)
+
+    _sharedobjects._ask(self.id, reply, (callable, args, kwargs or None))
+    # A thread that runs there may stop to do so before it comes to a safe
+    # point, so there is always one that goes and looks.
+    helper = threading.Thread(target=_sharedobjects._serve, args=(self.id,))
+    try:
+        helper.start()
+    except RuntimeError:
+        # Too late for new threads: this interpreter is ending.
+        _sharedobjects._serve(self.id)
+    return future
 
 
 # The scope that the innermost "with" block of this context has entered.
@@ -54,7 +162,7 @@ class ShareScope:
 
     def __repr__(self):
         state = 'closed' if self.closed else 'open'
-        return f'<{type(self).__name__} {state} at {id(self):#x}>'
+        return f'<{type(self).__name__} {self._scope.number}, {state}>'
 
     @property
     def closed(self):

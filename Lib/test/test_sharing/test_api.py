@@ -12,7 +12,7 @@ from . import operations
 from .support import SharingTestCase
 
 FUNCTIONS = ('share', 'share_forever', 'is_alive', 'is_shareable', 'owner', 'release', 'revoke',
-             'share_token', 'share_stats')
+             'share_token', 'share_stats', 'shared_objects')
 CLASSES = ('SharedObjectProxy', 'ShareScope', 'DeadProxyError', 'RemoteError')
 
 #: Source, the exception it raises, and what that says.
