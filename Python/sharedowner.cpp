@@ -164,7 +164,7 @@ PyObject *bury_lock_held(Owner &owner, SharedCell &cell)
 {
     PyObject *object = take_object_lock_held(owner, cell);
     if (object != nullptr) {
-        cell.epitaph = copy_type_name(object);
+        cell.epitaph = _PyMem_RawStrdup(Py_TYPE(object)->tp_name);
         cell.buried.store(true, std::memory_order_release);
     }
     return object;

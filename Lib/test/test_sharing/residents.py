@@ -197,6 +197,18 @@ def current_id():
     return interpreters.get_current().id
 
 
+def identifier():
+    return current_id
+
+
+def throw(error):
+    raise error
+
+
+def append_to(values, value):
+    values.append(value)
+
+
 def wrapped(function, /, *args):
     """Return a proxy of what the function makes here."""
     return SharedObjectProxy(function(*args))
