@@ -8,11 +8,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <random>
 #include <set>
+#include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -568,6 +571,18 @@ private:
     std::atomic<uint64_t> stale_{0};
 };
 
+// A figure of this process in kB, by its name in /proc/self/status; 0 if it cannot be told.
+uint64_t memory_kb(const std::string &name)
+{
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with(name + ":")) {
+            return std::strtoull(line.c_str() + name.size() + 1, nullptr, 10);
+        }
+    }
+    return 0;
+}
+
 TEST_F(CellPoolTest, random_steps_on_threads_never_alias_lose_or_leak_a_cell)
 {
     const char *wanted = std::getenv("PYSHARED_TEST_STEPS");
@@ -575,6 +590,7 @@ TEST_F(CellPoolTest, random_steps_on_threads_never_alias_lose_or_leak_a_cell)
     ASSERT_GE(steps, 10'000u);
     uint32_t seed = std::random_device()();
     SCOPED_TRACE(testing::Message() << "seed " << seed);
+    uint64_t memory_at_start = memory_kb("VmRSS");
     Model model(pool);
     model.run(steps, seed);
 
@@ -586,6 +602,14 @@ TEST_F(CellPoolTest, random_steps_on_threads_never_alias_lose_or_leak_a_cell)
     EXPECT_EQ(stats.retired, 0u);
     EXPECT_LE(stats.capacity,
               stats.peak + Model::kOwners * Magazine::kCapacity + CellPool::kCellsPerSlab);
+    std::printf("%llu steps: %llu cells at peak, %llu made, %llu recycled; %llu tokens resolved, "
+                "%llu stale, %llu wrong\n"
+                "RSS %llu kB at start, %llu at peak, %llu at end\n",
+                (unsigned long long)steps, (unsigned long long)stats.peak,
+                (unsigned long long)stats.capacity, (unsigned long long)stats.recycled,
+                (unsigned long long)model.resolved(), (unsigned long long)model.stale(),
+                (unsigned long long)model.wrong(), (unsigned long long)memory_at_start,
+                (unsigned long long)memory_kb("VmHWM"), (unsigned long long)memory_kb("VmRSS"));
     // No cell is lost: all of them can be had again without a new slab, each one once.
     std::set<SharedCell *> all;
     for (uint64_t i = 0; i < stats.capacity; ++i) {
