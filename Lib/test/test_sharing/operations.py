@@ -961,12 +961,16 @@ def _compiled(source):
             compile(ast.fix_missing_locations(expression), source, 'eval'))
 
 
-def evaluate(source, /, **names):
-    """Execute source with some more names; return the value of what it ends with."""
+def execute(source, namespace):
+    """Execute source in a namespace; return the value of what it ends with."""
     statements, expression = _compiled(source)
-    namespace = globals() | names
     exec(statements, namespace)
     return eval(expression, namespace)
+
+
+def evaluate(source, /, **names):
+    """Execute source with some more names; return the value of what it ends with."""
+    return execute(source, globals() | names)
 
 
 def wrapped(source):
