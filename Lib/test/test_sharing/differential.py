@@ -364,7 +364,7 @@ NOT_CALLED = set('''
     __class__ __class_getitem__ __dir__ __doc__ __format__ __getstate__ __init_subclass__ __new__
     __reduce__ __reduce_ex__ __sizeof__ __subclasshook__ __subclasses__ __alloc__ __buffer__
     __release_buffer__ __getnewargs__ __getnewargs_ex__ __setstate__ __basicsize__ __weakref__
-    __pow__ __rpow__ __ipow__ __lshift__ __rlshift__ __mul__ __rmul__ __imul__ getbuffer mro
+    __mod__ __rmod__ __pow__ __rpow__ __ipow__ __lshift__ __rlshift__ __mul__ __rmul__ __imul__ getbuffer mro
     __prepare__ __base__ __dict__ __getattribute__ __get__ __call__ __subclasscheck__ __pydantic__
     __init__ __hash__ __length_hint__ from_number today now utcnow seed __copy__ __deepcopy__ fileno __annotate__ __type_params__
 '''.split())
