@@ -55,7 +55,37 @@ PyObject *object_class(PyObject *object)
     return PyTuple_Pack(3, type.get(), module.get(), name.get());
 }
 
+// Raise the object if it can be: the exception then crosses as any other.
+PyObject *object_raise(PyObject *object)
+{
+    if (PyExceptionClass_Check(object)) {
+        Ref exception = Ref::steal(PyObject_CallNoArgs(object));
+        return exception ? object_raise(exception.get()) : nullptr;
+    }
+    if (!PyExceptionInstance_Check(object)) {
+        Py_RETURN_NONE;
+    }
+    PyErr_SetRaisedException(Py_NewRef(object));
+    return nullptr;
+}
+
 }  // namespace
+
+uint16_t shape_of(PyObject *object)
+{
+    unsigned long flags = Py_TYPE(object)->tp_flags;
+    int shape = (PyCallable_Check(object) ? _PyShared_CALLABLE : 0)
+                | (PyIter_Check(object) ? _PyShared_ITERATOR : 0)
+                | (PyAIter_Check(object) ? _PyShared_ASYNC_ITERATOR : 0)
+                | (PyObject_CheckBuffer(object) ? _PyShared_BUFFER : 0)
+                | (PyIndex_Check(object) ? _PyShared_INDEX : 0)
+                | (PyNumber_Check(object) ? _PyShared_NUMBER : 0)
+                | (PySequence_Check(object) ? _PyShared_SEQUENCE : 0)
+                | (PyMapping_Check(object) ? _PyShared_MAPPING : 0)
+                | ((flags & Py_TPFLAGS_SEQUENCE) != 0 ? _PyShared_MATCH_SEQUENCE : 0)
+                | ((flags & Py_TPFLAGS_MAPPING) != 0 ? _PyShared_MATCH_MAPPING : 0);
+    return static_cast<uint16_t>(shape);
+}
 
 PyObject *proxy_class(PyObject *self)
 {
@@ -89,6 +119,13 @@ int _PyShared_HasShape(PyObject *proxy, int shape)
     int has = (self.cell->shape & shape) != 0 || self.cell->load().dead();
     end_use(self);
     return has;
+}
+
+PyObject *_PyShared_ExceptionOf(PyObject *value)
+{
+    Ref proxy = Ref::steal(value);
+    Ref no_exception = Ref::steal(on_object<object_raise>(proxy.get()));
+    return no_exception ? proxy.release() : PyErr_GetRaisedException();
 }
 
 PyObject *_PyShared_IsInstance(PyObject *proxy, PyObject *cls)

@@ -156,6 +156,11 @@ PyObject *proxy_new(PyTypeObject *, PyObject *args, PyObject *kwargs)
     return wrap(object, nullptr, Arming::kPlain);
 }
 
+constinit PyBufferProcs proxy_as_buffer = {
+    .bf_getbuffer = proxy_get_buffer,
+    .bf_releasebuffer = proxy_release_buffer,
+};
+
 constexpr const char *kProxyDoc = PyDoc_STR(
     "SharedObjectProxy(object, /)\n--\n\n"
     "A stand-in for an object, usable in any interpreter.\n\n"
@@ -288,6 +293,7 @@ PyTypeObject PySharedObjectProxy_Type = {
     .tp_itemsize = 0,
     .tp_dealloc = proxy_dealloc,
     .tp_repr = proxy_repr,
+    .tp_as_async = &proxy_as_async,
     .tp_as_number = &proxy_as_number,
     .tp_as_sequence = &proxy_as_sequence,
     .tp_as_mapping = &proxy_as_mapping,
@@ -296,6 +302,7 @@ PyTypeObject PySharedObjectProxy_Type = {
     .tp_str = proxy_str,
     .tp_getattro = proxy_getattro,
     .tp_setattro = proxy_setattro,
+    .tp_as_buffer = &proxy_as_buffer,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_doc = kProxyDoc,
     .tp_traverse = proxy_traverse,

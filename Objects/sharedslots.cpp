@@ -16,6 +16,7 @@
 
 #include "pycore_abstract.h"
 #include "pycore_call.h"
+#include "pycore_genobject.h"
 #include "pycore_global_strings.h"
 #include "pycore_tuple.h"
 #include "pycore_unicodeobject.h"
@@ -117,6 +118,14 @@ PyObject *object_get_attribute(PyObject *object, Name name)
     return PyObject_GetAttr(object, name.text);
 }
 
+// Null without an exception: there is none.
+PyObject *object_get_optional_attribute(PyObject *object, Name name)
+{
+    PyObject *value;
+    (void)PyObject_GetOptionalAttr(object, name.text, &value);
+    return value;
+}
+
 int object_set_attribute(PyObject *object, Name name, PyObject *value)
 {
     return PyObject_SetAttr(object, name.text, value);
@@ -125,6 +134,34 @@ int object_set_attribute(PyObject *object, Name name, PyObject *value)
 int object_set_item(PyObject *object, PyObject *key, PyObject *value)
 {
     return value == nullptr ? PyObject_DelItem(object, key) : PyObject_SetItem(object, key, value);
+}
+
+// An iterator of what the object awaits.  A coroutine is not one itself, as far as the other side
+// can tell; the wrapper that its __await__() gives is.
+PyObject *object_await(PyObject *object)
+{
+    PyObject *awaited = _PyCoro_GetAwaitableIter(object);
+    if (awaited == nullptr || !PyCoro_CheckExact(awaited)) {
+        return awaited;
+    }
+    Ref coroutine = Ref::steal(awaited);
+    return Py_TYPE(awaited)->tp_as_async->am_await(awaited);
+}
+
+PyObject *object_async_next(PyObject *object)
+{
+    PyAsyncMethods *methods = Py_TYPE(object)->tp_as_async;
+    if (methods == nullptr || methods->am_anext == nullptr) {
+        return PyErr_Format(PyExc_TypeError, "'%.200s' object is not an async iterator",
+                            Py_TYPE(object)->tp_name);
+    }
+    return methods->am_anext(object);
+}
+
+int object_set_at(PyObject *object, Py_ssize_t index, PyObject *value)
+{
+    return value == nullptr ? PySequence_DelItem(object, index)
+                            : PySequence_SetItem(object, index, value);
 }
 
 PyObject *no_protocol(PyObject *object, const char *protocol)
@@ -406,6 +443,25 @@ bool is_name(PyObject *name, PyObject *wanted)
     return name == wanted || PyUnicode_Equal(name, wanted) == 1;
 }
 
+// Whose attribute a name is.
+enum class Attribute : uint8_t { kObjects, kProxys, kClass };
+
+Attribute kind_of_attribute(PyObject *self, PyObject *name)
+{
+    if (PyUnicode_GET_LENGTH(name) < 8 || PyUnicode_READ_CHAR(name, 0) != '_') {
+        return Attribute::kObjects;
+    }
+    if (is_name(name, &_Py_ID(__class__))) {
+        return Attribute::kClass;
+    }
+    const ProxyObject &proxy = *as_proxy(self);
+    bool is_proxys = is_name(name, &_Py_ID(__reduce_ex__)) || is_name(name, &_Py_ID(__reduce__))
+                     || PyUnicode_EqualToUTF8(name, "__deepcopy__")
+                     || (proxy.armed && is_name(name, &_Py_ID(__enter__)))
+                     || (proxy.has_scope && is_name(name, &_Py_ID(__exit__)));
+    return is_proxys ? Attribute::kProxys : Attribute::kObjects;
+}
+
 }  // namespace
 
 PyObject *proxy_vectorcall(PyObject *self, PyObject *const *arguments, size_t nargsf,
@@ -479,17 +535,13 @@ PyObject *proxy_repr(PyObject *self)
 
 PyObject *proxy_getattro(PyObject *self, PyObject *name)
 {
-    if (PyUnicode_GET_LENGTH(name) >= 8 && PyUnicode_READ_CHAR(name, 0) == '_') {
-        if (is_name(name, &_Py_ID(__class__))) {
-            return proxy_class(self);
-        }
-        const ProxyObject &proxy = *as_proxy(self);
-        if (is_name(name, &_Py_ID(__reduce_ex__)) || is_name(name, &_Py_ID(__reduce__))
-            || PyUnicode_EqualToUTF8(name, "__deepcopy__")
-            || (proxy.armed && is_name(name, &_Py_ID(__enter__)))
-            || (proxy.has_scope && is_name(name, &_Py_ID(__exit__)))) {
-            return PyObject_GenericGetAttr(self, name);
-        }
+    switch (kind_of_attribute(self, name)) {
+    case Attribute::kClass:
+        return proxy_class(self);
+    case Attribute::kProxys:
+        return PyObject_GenericGetAttr(self, name);
+    case Attribute::kObjects:
+        break;
     }
     return on_object<object_get_attribute>(self, name_for(self, name));
 }
@@ -581,14 +633,20 @@ constinit PyNumberMethods proxy_as_number = {
 
 #undef BINARY
 
-// No sq_item: mp_subscript answers for it, with any key.
+constinit PyAsyncMethods proxy_as_async = {
+    .am_await = on_object<object_await>,
+    .am_aiter = on_object<PyObject_GetAIter>,
+    .am_anext = on_object<object_async_next>,
+    .am_send = nullptr,
+};
+
 constinit PySequenceMethods proxy_as_sequence = {
     .sq_length = on_object<PyObject_Size>,
     .sq_concat = on_object<object_operator<PySequence_Concat>>,
     .sq_repeat = on_object<PySequence_Repeat>,
-    .sq_item = nullptr,
+    .sq_item = on_object<PySequence_GetItem>,
     .was_sq_slice = nullptr,
-    .sq_ass_item = nullptr,
+    .sq_ass_item = on_object<object_set_at>,
     .was_sq_ass_slice = nullptr,
     .sq_contains = on_object<PySequence_Contains>,
     .sq_inplace_concat = in_place<PySequence_InPlaceConcat>,
@@ -602,3 +660,16 @@ constinit PyMappingMethods proxy_as_mapping = {
 };
 
 }  // namespace pyshared
+
+using namespace pyshared;
+
+int _PyShared_GetOptionalAttr(PyObject *proxy, PyObject *name, PyObject **result)
+{
+    *result = kind_of_attribute(proxy, name) == Attribute::kObjects
+                  ? on_object<object_get_optional_attribute>(proxy, name_for(proxy, name))
+                  : proxy_getattro(proxy, name);
+    if (*result != nullptr) {
+        return 1;
+    }
+    return PyErr_Occurred() ? -1 : 0;
+}

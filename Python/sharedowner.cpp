@@ -19,6 +19,7 @@
 #include "pyshared_proxy.hpp"
 #include "pyshared_request.hpp"
 #include "pyshared_scope.hpp"
+#include "pyshared_slots.hpp"
 
 #include "pycore_parking_lot.h"
 #include "pycore_time.h"
@@ -140,14 +141,6 @@ Owner *take_drop_target(Owner &here)
     return here.dropped.take();
 }
 
-// What can be told of an object without entering its owner.
-uint8_t shape_of(PyObject *object)
-{
-    int shape = (PyCallable_Check(object) ? _PyShared_CALLABLE : 0)
-                | (PyIter_Check(object) ? _PyShared_ITERATOR : 0);
-    return static_cast<uint8_t>(shape);
-}
-
 // Part the cell from its object; the reference goes to the caller.
 PyObject *take_object_lock_held(Owner &owner, SharedCell &cell)
 {
@@ -252,9 +245,10 @@ template <class Matches> void kill_cells(Owner &owner, Death why, Matches matche
     });
 }
 
+// But buffers that others hold stay as they are.
 void kill_all_cells(Owner &owner, Death why)
 {
-    kill_cells(owner, why, [](const SharedCell &) { return true; });
+    kill_cells(owner, why, [](const SharedCell &cell) { return !is_export(cell.object); });
 }
 
 // Wait until nobody is inside the gate, or the limit has passed.
@@ -625,6 +619,8 @@ int _PyShared_RefuseEnd(PyInterpreterState *interp)
                      calls == 1 ? "call is" : "calls are");
         return -1;
     }
+    // What was let go of may only not have been looked at yet.
+    drain_if_idle(*owner);
     int64_t exports = owner->exports.load(std::memory_order_relaxed);
     if (exports != 0) {
         PyErr_Format(PyExc_InterpreterError,
@@ -738,6 +734,7 @@ int _PyShared_InterpreterDelete(PyInterpreterState *interp)
         return 1;
     }
     bool abandoned = entries_in_flight(*owner) != 0
+                     || owner->exports.load(std::memory_order_acquire) != 0
                      || owner->sessions.load(std::memory_order_acquire) != 0;
     owner->gate.fetch_or(kGateClosing, std::memory_order_acq_rel);
     interp->xi.shared = nullptr;

@@ -158,6 +158,25 @@ int interpreter_to_data(PyThreadState *tstate, PyObject *object, _PyXIData_t *xi
     return 0;
 }
 
+// A memoryview arrives as one of the same memory, by way of a proxy that keeps it.
+
+PyObject *memoryview_from_data(_PyXIData_t *xidata)
+{
+    Ref source = Ref::steal(cell_from_data(xidata));
+    return source ? PyMemoryView_FromObject(source.get()) : nullptr;
+}
+
+int memoryview_to_data(PyThreadState *tstate, PyObject *object, _PyXIData_t *xidata)
+{
+    SharedCell *cell = cell_for(*owner_of(tstate), object, nullptr);
+    if (cell == nullptr) {
+        return -1;
+    }
+    _PyXIData_Init(xidata, tstate->interp, cell, nullptr, memoryview_from_data);
+    _PyXIData_SET_FREE(xidata, free_cell_data);
+    return 0;
+}
+
 bool has_share_method(PyObject *object)
 {
     PyObject *name = share_name(*owner_of(_PyThreadState_GET()));
@@ -257,6 +276,9 @@ _PyXIData_getdata_t _PyShared_LookupXIData(PyObject *object)
     _PyXIData_getdata_t getdata = {};
     if (PySharedObjectProxy_Check(object)) {
         getdata.basic = proxy_to_data;
+    }
+    else if (PyMemoryView_Check(object)) {
+        getdata.basic = memoryview_to_data;
     }
     else if (has_share_method(object)) {
         getdata.fallback = share_result_to_data;

@@ -25,7 +25,10 @@
    _PyShared_IsProxy, ...XIData    crossinterp*.c                     queues, calls, channels
    _PyShared_Pickle*               crossinterp.c                      proxies inside pickles
    _PyShared_LoadMethod            object.c                           proxy.method(...)
-   _PyShared_HasShape              object.c, abstract.c               honest answers
+   _PyShared_HasShape              object.c, abstract.c, ceval        honest answers
+   _PyShared_PatternFlags          bytecodes.c                        match patterns
+   _PyShared_GetOptionalAttr       object.c                           hasattr(), getattr()
+   _PyShared_Raisable              ceval.c, genobject.c               raise and throw()
    _PyShared_IsInstance            _abc.c                             isinstance(proxy, ABC)
 */
 
@@ -149,8 +152,49 @@ extern PyTypeObject _PySharedName_Type;
 /* Has the proxy's object that shape?  Does not enter the owner.
    A dead proxy has every shape: it is its use that says so.
    Tstate: attached.  Errors: none. */
-enum { _PyShared_CALLABLE = 1, _PyShared_ITERATOR = 2 };
+enum {
+    _PyShared_CALLABLE = 1 << 0,
+    _PyShared_ITERATOR = 1 << 1,
+    _PyShared_ASYNC_ITERATOR = 1 << 2,
+    _PyShared_BUFFER = 1 << 3,
+    _PyShared_INDEX = 1 << 4,
+    _PyShared_NUMBER = 1 << 5,
+    _PyShared_SEQUENCE = 1 << 6,
+    _PyShared_MAPPING = 1 << 7,
+    _PyShared_MATCH_SEQUENCE = 1 << 8,  // `case [...]:`
+    _PyShared_MATCH_MAPPING = 1 << 9,   // `case {...}:`
+};
 PyAPI_FUNC(int) _PyShared_HasShape(PyObject *proxy, int shape);
+
+/* The flags that sequence and mapping patterns ask the subject's type for. */
+static inline unsigned long
+_PyShared_PatternFlags(PyObject *subject)
+{
+    if (!Py_IS_TYPE(subject, &PySharedObjectProxy_Type)) {
+        return Py_TYPE(subject)->tp_flags;
+    }
+    return (_PyShared_HasShape(subject, _PyShared_MATCH_SEQUENCE) ? Py_TPFLAGS_SEQUENCE : 0)
+           | (_PyShared_HasShape(subject, _PyShared_MATCH_MAPPING) ? Py_TPFLAGS_MAPPING : 0);
+}
+
+/* PyObject_GetOptionalAttr() of a proxy: what is missing crosses without an
+   exception.
+   Tstate: attached.  Refs: *result new.  Errors: -1 with an exception set. */
+extern int _PyShared_GetOptionalAttr(PyObject *proxy, PyObject *name, PyObject **result);
+
+/* The exception here that a proxy of one stands for; what cannot be had is an
+   exception too.  Anything that is no proxy of an exception is returned as it is.
+   Tstate: attached.  Refs: steals a reference, result new.  Python: may run. */
+extern PyObject *_PyShared_ExceptionOf(PyObject *proxy);
+
+static inline PyObject *
+_PyShared_Raisable(PyObject *value)
+{
+    if (value == NULL || !Py_IS_TYPE(value, &PySharedObjectProxy_Type)) {
+        return value;
+    }
+    return _PyShared_ExceptionOf(value);
+}
 
 /* Is the proxy's object an instance of the abstract class?  The owner's class
    of the same module and name is asked, in the owner.

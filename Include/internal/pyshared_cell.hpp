@@ -84,7 +84,7 @@ struct SharedCell {
     uint32_t index;                 // constant: where the pool keeps it
     std::atomic<Death> death;       // set before `dead`
     std::atomic<bool> buried;       // dead and drained: `object` is gone, `epitaph` may be read
-    uint8_t shape;                  // constant while the cell is live: _PyShared_CALLABLE, ...
+    uint16_t shape;                 // constant while the cell is live: _PyShared_CALLABLE, ...
 
     CellWord load(std::memory_order order = std::memory_order_acquire) const
     {

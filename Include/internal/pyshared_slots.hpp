@@ -29,6 +29,7 @@ extern PyMethodDef proxy_methods[];
 extern PyNumberMethods proxy_as_number;
 extern PySequenceMethods proxy_as_sequence;
 extern PyMappingMethods proxy_as_mapping;
+extern PyAsyncMethods proxy_as_async;
 
 // sharedwith.cpp
 
@@ -38,7 +39,20 @@ PyObject *proxy_exit(PyObject *self, PyObject *const *args, Py_ssize_t count);
 // Forget the scope that entering the proxy opened; it stays open.
 void forget_open_with(Owner &here, ProxyObject &proxy);
 
+// sharedbuffer.cpp
+
+int proxy_get_buffer(PyObject *self, Py_buffer *view, int flags);
+void proxy_release_buffer(PyObject *self, Py_buffer *view);
+
+// Is the object what stands for a buffer that others hold?
+// Tstate: attached to the object's interpreter.
+bool is_export(PyObject *object);
+
 // sharedclass.cpp
+
+// What can be told of an object without entering its owner: bits of _PyShared_CALLABLE, ...
+// Tstate: attached to the owner.  Python: none runs.
+uint16_t shape_of(PyObject *object);
 
 // p.__class__
 PyObject *proxy_class(PyObject *self);
