@@ -340,9 +340,17 @@ PyObject *object_power_base(PyObject *object, PyObject *exponent, PyObject *modu
     return PyNumber_Power(object, exponent, modulus);
 }
 
+// As object_reflected().
 PyObject *object_power_exponent(PyObject *object, PyObject *base, PyObject *modulus)
 {
-    return PyNumber_Power(base, object, modulus);
+    if (!PySharedObjectProxy_Check(base)) {
+        return PyNumber_Power(base, object, modulus);
+    }
+    PyNumberMethods *methods = Py_TYPE(object)->tp_as_number;
+    if (methods == nullptr || methods->nb_power == nullptr) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    return methods->nb_power(base, object, modulus);
 }
 
 PyObject *object_power_modulus(PyObject *object, PyObject *base, PyObject *exponent)

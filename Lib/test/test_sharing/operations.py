@@ -170,6 +170,7 @@ group('angle alone', 'Angle(3)', ONE_NUMBER)
 group('bare object is no number', 'Bare()', f'{ARITHMETIC}\n{IN_PLACE}', y='3',
       kinds=NATIVE_OR_HOME)
 group('bare object converts to nothing', 'Bare()', ONE_NUMBER.replace('hash(x)', ''))
+group('operand asked second', 'Bare()', ARITHMETIC, y='Symbol("y")', kinds=ALIVE)
 group('failing number', 'Failing()', ARITHMETIC, y='3')
 group('failing number alone', 'Failing()', ONE_NUMBER)
 
