@@ -1,5 +1,6 @@
 """Numbers of another interpreter pass CPython's own tests."""
 
+import sys
 import unittest
 from test import test_decimal, test_fractions
 from unittest import mock
@@ -37,6 +38,11 @@ class DecimalUsabilityTest(Generic, test_decimal.UsabilityTest, unittest.TestCas
 
 class DecimalContextTest(Generic, test_decimal.ContextAPItests, unittest.TestCase):
     decimal = Foreign('decimal')
+
+    def setUp(self):
+        super().setUp()
+        # A test that fails leaves the decimal module replaced.
+        self.enterContext(mock.patch.dict(sys.modules))
 
 
 if __name__ == '__main__':
