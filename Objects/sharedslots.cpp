@@ -341,21 +341,26 @@ PyObject *object_power_base(PyObject *object, PyObject *exponent, PyObject *modu
 }
 
 // As object_reflected().
-PyObject *object_power_exponent(PyObject *object, PyObject *base, PyObject *modulus)
+PyObject *own_power(PyObject *object, PyObject *base, PyObject *exponent, PyObject *modulus)
 {
-    if (!PySharedObjectProxy_Check(base)) {
-        return PyNumber_Power(base, object, modulus);
-    }
     PyNumberMethods *methods = Py_TYPE(object)->tp_as_number;
     if (methods == nullptr || methods->nb_power == nullptr) {
         Py_RETURN_NOTIMPLEMENTED;
     }
-    return methods->nb_power(base, object, modulus);
+    return methods->nb_power(base, exponent, modulus);
+}
+
+PyObject *object_power_exponent(PyObject *object, PyObject *base, PyObject *modulus)
+{
+    return PySharedObjectProxy_Check(base) ? own_power(object, base, object, modulus)
+                                           : PyNumber_Power(base, object, modulus);
 }
 
 PyObject *object_power_modulus(PyObject *object, PyObject *base, PyObject *exponent)
 {
-    return PyNumber_Power(base, exponent, object);
+    bool was_asked = PySharedObjectProxy_Check(base) || PySharedObjectProxy_Check(exponent);
+    return was_asked ? own_power(object, base, exponent, object)
+                     : PyNumber_Power(base, exponent, object);
 }
 
 PyObject *proxy_power(PyObject *base, PyObject *exponent, PyObject *modulus)

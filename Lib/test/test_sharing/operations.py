@@ -171,6 +171,12 @@ group('bare object is no number', 'Bare()', f'{ARITHMETIC}\n{IN_PLACE}', y='3',
       kinds=NATIVE_OR_HOME)
 group('bare object converts to nothing', 'Bare()', ONE_NUMBER.replace('hash(x)', ''))
 group('operand asked second', 'Bare()', ARITHMETIC, y='Symbol("y")', kinds=ALIVE)
+# The message names an operand that stays a proxy by the type of proxies.
+group('power of three that know none', 'Bare()', '''
+    with contextlib.suppress(TypeError): pow(x, y, z)
+    with contextlib.suppress(TypeError): pow(y, x, z)
+    with contextlib.suppress(TypeError): pow(y, z, x)
+''', y='5', z='Bare()', kinds=ALIVE)
 group('failing number', 'Failing()', ARITHMETIC, y='3')
 group('failing number alone', 'Failing()', ONE_NUMBER)
 
