@@ -26,15 +26,18 @@ struct CellPool::Slab {
 // detached or run Python meanwhile.
 class [[nodiscard]] CellPool::Lock final {
 public:
-    explicit Lock(std::atomic_flag &flag) : flag_(flag)
+    explicit Lock(std::atomic_flag &flag) : flag_(flag) { lock(flag_); }
+    ~Lock() { unlock(flag_); }
+    Lock(const Lock &) = delete;
+    Lock &operator=(const Lock &) = delete;
+
+    static void lock(std::atomic_flag &flag)
     {
-        while (flag_.test_and_set(std::memory_order_acquire)) {
+        while (flag.test_and_set(std::memory_order_acquire)) {
             sched_yield();
         }
     }
-    ~Lock() { flag_.clear(std::memory_order_release); }
-    Lock(const Lock &) = delete;
-    Lock &operator=(const Lock &) = delete;
+    static void unlock(std::atomic_flag &flag) { flag.clear(std::memory_order_release); }
 
 private:
     std::atomic_flag &flag_;
@@ -207,6 +210,16 @@ PoolStats CellPool::stats() const
         .retired = retired_.load(std::memory_order_relaxed),
         .bytes = slabs * sizeof(Slab),
     };
+}
+
+void CellPool::hold()
+{
+    Lock::lock(lock_);
+}
+
+void CellPool::let_go()
+{
+    Lock::unlock(lock_);
 }
 
 void CellPool::release_all()

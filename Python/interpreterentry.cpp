@@ -11,6 +11,7 @@
 
 #include "pyshared_entry.hpp"
 
+#include "pyshared_fork.hpp"
 #include "pyshared_guards.hpp"
 
 #include "pycore_gil.h"
@@ -391,6 +392,18 @@ void InterpreterEntry::leave()
 bool this_thread_is_inside(const PyInterpreterState *interp)
 {
     return find_in_chain(interp) != nullptr;
+}
+
+bool this_thread_is_in_a_call()
+{
+    return cache.innermost != nullptr;
+}
+
+void forget_other_thread_states()
+{
+    while (cache.count > 0) {
+        remove_slot(cache.count - 1);
+    }
 }
 
 void visit_thread_states(bool (*visit)(PyThreadState *, void *), void *context)

@@ -9,6 +9,7 @@
 #include "pyshared_census.hpp"
 
 #include "pyshared_entry.hpp"
+#include "pyshared_fork.hpp"
 #include "pyshared_guards.hpp"
 #include "pyshared_scope.hpp"
 #include "pyshared_transit.hpp"
@@ -339,6 +340,11 @@ void configure_census(const PyInterpreterState *main)
                 || _Py_GetEnv(config->use_environment, "PYTHONSHOWSHARED") != nullptr;
     show_at_exit.store(show, std::memory_order_relaxed);
     births_are_remembered.store(show || config->dev_mode, std::memory_order_relaxed);
+}
+
+void reset_census_lock()
+{
+    births.mutex = {};
 }
 
 void remember_birth(const SharedCell &cell)

@@ -14,6 +14,7 @@
 
 #include "pyshared_census.hpp"
 #include "pyshared_entry.hpp"
+#include "pyshared_fork.hpp"
 #include "pyshared_guards.hpp"
 #include "pyshared_name.hpp"
 #include "pyshared_proxy.hpp"
@@ -27,6 +28,8 @@
 #include <cstring>
 #include <new>
 #include <utility>
+
+#include <unistd.h>
 
 namespace pyshared {
 namespace {
@@ -44,6 +47,9 @@ constinit Registry registry;
 // How long an ending interpreter waits for calls in flight before it goes on without them.
 constexpr PyTime_t kDrainLimit = PyTime_t{2} * 1000 * 1000 * 1000;
 
+// How long close() gives threads that are leaving.
+constexpr int kLeavingMilliseconds = 20;
+
 // How much a safe point looks after before the program goes on.
 constexpr int kMostRounds = 10'000;
 
@@ -60,6 +66,8 @@ const char *death_reason(Death death)
         return "its owner revoked it";
     case Death::kOwnerGone:
         return "its owner was closed";
+    case Death::kForked:
+        return "its owner did not survive a fork";
     case Death::kNone:
         break;
     }
@@ -277,6 +285,18 @@ void pass_on_drops(Owner &gone)
         drain_if_idle_detached(*target, gone.dropped);
         release(*target);
     }
+}
+
+// How many are inside, once those on their way out had a moment for it: a call has returned a
+// little before its thread is out of the gate.
+uint64_t calls_that_stay(const Owner &owner)
+{
+    for (int i = 0; i < kLeavingMilliseconds && entries_in_flight(owner) != 0; ++i) {
+        Py_BEGIN_ALLOW_THREADS
+        usleep(1000);
+        Py_END_ALLOW_THREADS
+    }
+    return entries_in_flight(owner);
 }
 
 PyObject *make_error_class(const char *name, const char *doc, PyObject *base, PyObject *base2)
@@ -553,6 +573,53 @@ Owner *find_owner(int64_t interp_id)
     return nullptr;
 }
 
+void hold_registry()
+{
+    PyMutex_LockFlags(&registry.mutex, _Py_LOCK_DONT_DETACH);
+}
+
+void let_go_of_registry()
+{
+    PyMutex_Unlock(&registry.mutex);
+}
+
+void keep_only_owner(Owner &survivor, void (*abandon)(Owner &other, Owner &survivor))
+{
+    for (Owner *owner = registry.head; owner != nullptr; owner = owner->next) {
+        if (owner != &survivor) {
+            abandon(*owner, survivor);
+        }
+    }
+    survivor.next = nullptr;
+    registry.head = &survivor;
+    registry.mutex = {};
+}
+
+void abandon_cell(SharedCell &cell)
+{
+    if (cell.object != nullptr) {
+        // Its type is where it was; neither is touched any more.
+        cell.epitaph = _PyMem_RawStrdup(Py_TYPE(std::exchange(cell.object, nullptr))->tp_name);
+        cell.buried.store(true, std::memory_order_relaxed);
+    }
+    if (!cell.load().dead()) {
+        cell.death.store(Death::kForked, std::memory_order_relaxed);
+    }
+    cell.scope_previous = cell.scope_next = nullptr;
+    uint64_t bits = (cell.load().bits() | CellWord::kDead) & ~CellWord::kQueued;
+    cell.word.store(bits, std::memory_order_relaxed);
+    if (CellWord(bits).handles() == 0) {
+        recycle(cell, nullptr);
+    }
+}
+
+void requeue(SharedCell &cell)
+{
+    if (cell.load().queued()) {
+        (void)push(*cell.owner, cell);
+    }
+}
+
 uint64_t count_switches()
 {
     LeafLock lock(registry.mutex);
@@ -611,7 +678,7 @@ int _PyShared_RefuseEnd(PyInterpreterState *interp)
                      (long long)owner->interp_id);
         return -1;
     }
-    uint64_t calls = entries_in_flight(*owner);
+    uint64_t calls = calls_that_stay(*owner);
     if (calls != 0) {
         PyErr_Format(PyExc_InterpreterError,
                      "cannot close interpreter %lld: %llu %s running in it",

@@ -10,6 +10,7 @@
 #include "pyshared_request.hpp"
 
 #include "pyshared_entry.hpp"
+#include "pyshared_fork.hpp"
 #include "pyshared_guards.hpp"
 #include "pyshared_parcel.hpp"
 
@@ -21,6 +22,7 @@ struct Request {
     Request *next;
     SharedCell *reply;      // one handle
     _PyXIData_t *work;      // null once it was given to a runner
+    bool orphaned;          // its interpreter did not survive a fork: another one refuses it
 };
 
 namespace {
@@ -101,12 +103,8 @@ Request *take_request(Owner &here)
     return first;
 }
 
-bool add_request(Owner &owner, Request &request)
+void append_lock_held(Owner &owner, Request &request)
 {
-    LeafLock lock(owner.request_mutex);
-    if (owner.refuses_requests) {
-        return false;
-    }
     if (owner.last_request == nullptr) {
         owner.first_request.store(&request, std::memory_order_relaxed);
     }
@@ -114,6 +112,15 @@ bool add_request(Owner &owner, Request &request)
         owner.last_request->next = &request;
     }
     owner.last_request = &request;
+}
+
+bool add_request(Owner &owner, Request &request)
+{
+    LeafLock lock(owner.request_mutex);
+    if (owner.refuses_requests) {
+        return false;
+    }
+    append_lock_held(owner, request);
     return true;
 }
 
@@ -187,7 +194,7 @@ void serve_requests(Owner &here)
         return;
     }
     while (Request *request = take_request(here)) {
-        answer(here, request, Answer::kServed);
+        answer(here, request, request->orphaned ? Answer::kRefused : Answer::kServed);
     }
     serving = false;
 }
@@ -208,6 +215,19 @@ void serve_there(int64_t interp_id)
         }
     }
     release(*owner);
+}
+
+void inherit_requests(Owner &gone, Owner &survivor)
+{
+    Request *request = gone.first_request.exchange(nullptr, std::memory_order_relaxed);
+    while (request != nullptr) {
+        Request *next = std::exchange(request->next, nullptr);
+        request->orphaned = true;
+        append_lock_held(survivor, *request);
+        request = next;
+    }
+    gone.last_request = nullptr;
+    gone.refuses_requests = true;
 }
 
 void refuse_requests(Owner &here)

@@ -115,13 +115,18 @@ bool Scope::add(SharedCell &cell)
         return false;
     }
     cell.scope = retain();
+    link_lock_held(cell);
+    return true;
+}
+
+void Scope::link_lock_held(SharedCell &cell)
+{
     cell.scope_previous = nullptr;
     cell.scope_next = members_;
     if (members_ != nullptr) {
         members_->scope_previous = &cell;
     }
     members_ = &cell;
-    return true;
 }
 
 void Scope::unlink(SharedCell &cell)
@@ -141,6 +146,23 @@ void Scope::unlink(SharedCell &cell)
         cell.scope_next->scope_previous = cell.scope_previous;
     }
     cell.scope_previous = cell.scope_next = nullptr;
+}
+
+void Scope::reset_after_fork()
+{
+    mutex_ = {};
+    members_ = nullptr;
+}
+
+void Scope::relink_after_fork(SharedCell &cell)
+{
+    cell.scope_previous = cell.scope_next = nullptr;
+    if (!is_open()) {
+        (void)kill_must_queue(cell, Death::kScopeClosed);
+    }
+    else if (!cell.load().dead()) {
+        link_lock_held(cell);
+    }
 }
 
 void Scope::close()

@@ -20,6 +20,8 @@
    _PyShared_SafePoint             ceval_gil.c  _Py_HandlePending     run releases
    _PyShared_ReleasesPending       ceval_gil.c                        raise the eval breaker
    _PyShared_LookAfter             crossinterp.c                      pending calls
+   _PyShared_RefuseFork            posixmodule.c                      not inside a call
+   _PyShared_BeforeFork, After...  posixmodule.c                      fork with interpreters
    _PyShared_StackLimits           ceval.c                            ask the OS once a thread
    _PyShared_EnterSession, Exit    crossinterp.c                      Interpreter.exec and call
    _PyShared_IsProxy, ...XIData    crossinterp*.c                     queues, calls, channels
@@ -138,6 +140,20 @@ extern PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThrea
                                              struct _PyShared_Switch *link);
 /* Back to link->from.  Tstate: attached to the session's, which is cleared. */
 extern void _PyShared_ExitSession(struct _PyShared_Switch *link);
+
+/* fork() */
+
+/* May this thread fork now?
+   Tstate: attached.  Errors: -1 with RuntimeError inside a call from another
+   interpreter. */
+extern int _PyShared_RefuseFork(void);
+
+/* Around fork(), with the world stopped.  In the child, first of all: what
+   belonged to other threads and interpreters is left behind.
+   Tstate: attached.  Python: none. */
+extern void _PyShared_BeforeFork(void);
+extern void _PyShared_AfterForkParent(void);
+extern void _PyShared_AfterForkChild(void);
 
 /* Method calls */
 

@@ -41,7 +41,7 @@ class Scope;
 struct SharedCell;
 
 // Why a cell, or a proxy, can no longer be used.
-enum class Death : uint8_t { kNone, kScopeClosed, kReleased, kRevoked, kOwnerGone };
+enum class Death : uint8_t { kNone, kScopeClosed, kReleased, kRevoked, kOwnerGone, kForked };
 
 // The packed word of a cell, taken apart.
 class CellWord final {
@@ -231,6 +231,10 @@ public:
     uint32_t limit() const;
 
     PoolStats stats() const;
+
+    // Keep the pool as it is while the process is copied by fork().
+    void hold();
+    void let_go();
 
     // Free every slab.  Nobody may hold a cell or call anything of the pool meanwhile.
     void release_all();

@@ -58,6 +58,9 @@ private:
 // Tstate: any.
 bool this_thread_is_inside(const PyInterpreterState *interp);
 
+// Is this thread inside a call from another interpreter, or in a session there?
+bool this_thread_is_in_a_call();
+
 // Visit this thread's thread states, from the attached one out along the interpreters it came
 // from, until `visit` returns true.
 void visit_thread_states(bool (*visit)(PyThreadState *, void *), void *context);

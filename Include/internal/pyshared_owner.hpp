@@ -194,6 +194,9 @@ void drop_handle(SharedCell &cell);
 void take_over_drops(Owner &from, DropTargets &targets);
 void add_drops(PyThreadState *tstate, DropTargets &targets);
 
+// Push the cell if it is marked queued: for a queue that is made anew.
+void requeue(SharedCell &cell);
+
 // Kill a cell that the caller keeps from being recycled.  The object is dropped by a drain.
 // Tstate: any.
 void kill(SharedCell &cell, Death why);

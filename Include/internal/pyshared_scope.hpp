@@ -46,10 +46,17 @@ public:
     // Python: destructors run, in their owners.
     void close();
 
+    // In the child of a fork(): empty the list, and put one cell of the survivor back on it.  If the
+    // scope was being closed, that cell is killed, too, and is still to be queued.
+    void reset_after_fork();
+    void relink_after_fork(SharedCell &cell);
+
     // Tells scopes apart; never used twice in a process.
     uint64_t number() const { return number_; }
 
 private:
+    void link_lock_held(SharedCell &cell);
+
     explicit Scope(uint64_t number) : number_(number) {}
 
     const uint64_t number_;
