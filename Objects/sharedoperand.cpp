@@ -11,6 +11,9 @@
 
 #include "pyshared_operation.hpp"
 
+#include "pycore_long.h"
+#include "pycore_unicodeobject.h"
+
 namespace pyshared {
 namespace {
 
@@ -19,34 +22,35 @@ PyTypeObject *const kContainers[] = {
     &PyList_Type, &PyDict_Type, &PySet_Type, &PyTuple_Type, &PyFrozenSet_Type,
 };
 
-bool is_container(PyTypeObject *type)
+bool compares_as(PyTypeObject *type, PyTypeObject *builtin)
 {
-    for (PyTypeObject *container : kContainers) {
-        if (type == container) {
-            return true;
-        }
-    }
-    return type == &PyDictKeys_Type || type == &PyDictItems_Type;
+    return type->tp_richcompare == builtin->tp_richcompare && PyType_IsSubtype(type, builtin);
 }
 
-bool compares_as_container(PyTypeObject *type)
+// The builtin container that the type is, or is derived from without a comparison of its own.
+PyTypeObject *container_of(PyTypeObject *type)
 {
     for (PyTypeObject *container : kContainers) {
-        if (type->tp_richcompare == container->tp_richcompare) {
-            return true;
+        if (compares_as(type, container)) {
+            return container;
         }
     }
-    return is_container(type);
+    return nullptr;
+}
+
+bool is_view(PyTypeObject *type)
+{
+    return type == &PyDictKeys_Type || type == &PyDictItems_Type;
 }
 
 // In its owner: the type and the items of a container, or None for anything else.
 PyObject *object_contents(PyObject *object)
 {
-    PyTypeObject *type = Py_TYPE(object);
-    if (!is_container(type) || type == &PyDictKeys_Type || type == &PyDictItems_Type) {
+    PyTypeObject *type = container_of(Py_TYPE(object));
+    if (type == nullptr) {
         Py_RETURN_NONE;
     }
-    Ref pairs = Ref::steal(PyDict_CheckExact(object) ? PyDict_Items(object) : Py_NewRef(object));
+    Ref pairs = Ref::steal(type == &PyDict_Type ? PyDict_Items(object) : Py_NewRef(object));
     Ref items = Ref::steal(pairs ? PySequence_Tuple(pairs.get()) : nullptr);
     return items ? PyTuple_Pack(2, type, items.get()) : nullptr;
 }
@@ -68,16 +72,36 @@ PyObject *in_kind(PyObject *other)
 
 PyObject *comparand_in_kind(PyObject *object, PyObject *other)
 {
-    return PySharedObjectProxy_Check(other) && compares_as_container(Py_TYPE(object))
-               ? in_kind(other)
-               : Py_NewRef(other);
+    PyTypeObject *type = Py_TYPE(object);
+    bool looks_inside = PySharedObjectProxy_Check(other)
+                        && (is_view(type) || container_of(type) != nullptr);
+    return looks_inside ? in_kind(other) : Py_NewRef(other);
 }
 
 PyObject *operand_in_kind(PyObject *object, PyObject *other)
 {
-    return PySharedObjectProxy_Check(other) && is_container(Py_TYPE(object))
-               ? in_kind(other)
-               : Py_NewRef(other);
+    PyTypeObject *type = Py_TYPE(object);
+    bool looks_inside = PySharedObjectProxy_Check(other)
+                        && (is_view(type) || container_of(type) == type);
+    return looks_inside ? in_kind(other) : Py_NewRef(other);
+}
+
+PyObject *comparable_value(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (crosses_by_value(type)) {
+        return Py_NewRef(object);
+    }
+    if (compares_as(type, &PyLong_Type)) {
+        return _PyLong_Copy(reinterpret_cast<PyLongObject *>(object));
+    }
+    if (compares_as(type, &PyUnicode_Type)) {
+        return _PyUnicode_Copy(object);
+    }
+    if (compares_as(type, &PyFloat_Type)) {
+        return PyFloat_FromDouble(PyFloat_AS_DOUBLE(object));
+    }
+    Py_RETURN_NOTIMPLEMENTED;
 }
 
 }  // namespace pyshared

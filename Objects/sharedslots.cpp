@@ -92,8 +92,8 @@ PyObject *object_next(PyObject *object)
 }
 
 // The object's own side of a comparison.  If the other operand is a proxy its side is asked where
-// that object lives, by whoever compares; asking from here would go round for ever.  But a value
-// that crosses by itself is compared there as the value, since no method knows proxies.
+// that object lives, by whoever compares; asking from here would go round for ever.  But what
+// compares as a value that crosses is compared there as the value, since no method knows proxies.
 PyObject *object_compare(PyObject *object, PyObject *foreign, int op)
 {
     Ref comparand = Ref::steal(comparand_in_kind(object, foreign));
@@ -107,10 +107,14 @@ PyObject *object_compare(PyObject *object, PyObject *foreign, int op)
     richcmpfunc compare = Py_TYPE(object)->tp_richcompare;
     PyObject *answer = compare == nullptr ? Py_NewRef(Py_NotImplemented)
                                           : compare(object, other, op);
-    if (answer == Py_NotImplemented && crosses_by_value(Py_TYPE(object))) {
-        return on_object<object_compare>(other, object, _Py_SwappedOp[op]);
+    if (answer != Py_NotImplemented) {
+        return answer;
     }
-    return answer;
+    Ref value = Ref::steal(comparable_value(object));
+    if (!value || value.get() == Py_NotImplemented) {
+        return value.release();
+    }
+    return on_object<object_compare>(other, value.get(), _Py_SwappedOp[op]);
 }
 
 PyObject *object_get_attribute(PyObject *object, Name name)

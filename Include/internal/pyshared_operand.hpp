@@ -20,4 +20,9 @@ namespace pyshared {
 // The same for operators, for objects of exactly a builtin container type.
 [[nodiscard]] PyObject *operand_in_kind(PyObject *object, PyObject *other);
 
+// What crosses by value and compares as the object does: the object itself, the int, str or float
+// that an object of a subclass (an enum's member, say) is compared as, or NotImplemented.
+// Tstate: attached.  Refs: result new.  Errors: null with an exception set.
+[[nodiscard]] PyObject *comparable_value(PyObject *object);
+
 }  // namespace pyshared

@@ -675,6 +675,12 @@ for _name, _subject, _operand, _operators in (
         ('user list', 'collections.UserList((1, [2]))', '[1, [2]]', '')):
     group(f'{_name} with an operand in kind', _subject,
           f'x == y \n y == x \n x != y \n y != x \n {_operators}', y=_operand)
+for _name, _subject, _operand in (
+        ('IntEnum', 'IntColor.BLUE', 'IntColor.BLUE'), ('subclass of str', 'Text("a")', 'Text("a")'),
+        ('subclass of float', 'Real(1.5)', 'Whole(1)'),
+        ('named tuple', 'NamedPair(1, [2])', 'NamedPair(1, [2])')):
+    group(f'{_name} with one of its kind', _subject,
+          'x == y \n y == x \n x != y \n y != x \n x <= y \n y >= x', y=_operand)
 group('items in kind', '[[1], {"a": [2]}, {3}]', '''
     x.index(y)
     x.count(y)
