@@ -50,7 +50,7 @@ EXEMPT = {
         UserListTest.test_copy StrTest.test_find_many_lengths
         DecimalConstructionTest.test_explicit_from_list''',
     SHAPE: '''
-        FractionTest.testInitFromIntegerRatio StrTest.test_formatting StrTest.test_subscript''',
+        FractionTest.testInitFromIntegerRatio StrTest.test_subscript''',
     CLASS: '''
         DecimalArithmeticTest.test_nan_comparisons
         DecimalConstructionTest.test_explicit_context_create_decimal
