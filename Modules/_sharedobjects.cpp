@@ -204,12 +204,29 @@ PyDoc_STRVAR(register_interpreter_doc,
 "register_interpreter($module, cls, /)\n--\n\n"
 "Let instances of the class cross as the interpreter's ID.");
 
-PyObject *register_interpreter(PyObject *, PyObject *cls)
+PyDoc_STRVAR(register_copied_doc,
+"register_copied($module, cls, /)\n--\n\n"
+"Let instances of the class cross as a pickled copy of their attribute `object`.");
+
+PyDoc_STRVAR(register_rebuilt_doc,
+"register_rebuilt($module, cls, /)\n--\n\n"
+"Let instances of the class cross as their _parts(), to be rebuilt on arrival.");
+
+template <int (*Register)(PyObject *)> PyObject *register_with(PyObject *, PyObject *cls)
 {
-    if (register_interpreter_class(cls) < 0) {
+    if (Register(cls) < 0) {
         return nullptr;
     }
     Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(copy_here_doc,
+"copy_here($module, proxy, /)\n--\n\n"
+"Return the proxy's object, in its owner, or a pickled copy elsewhere.");
+
+PyObject *copy_object_here(PyObject *, PyObject *object)
+{
+    return check_proxy(object, "copy_here") == nullptr ? nullptr : copy_here(object);
 }
 
 PyDoc_STRVAR(share_stats_doc,
@@ -385,7 +402,11 @@ PyMethodDef module_methods[] = {
     {"_ask", ask_interpreter, METH_VARARGS, ask_doc},
     {"_serve", serve, METH_O, serve_doc},
     {"is_shareable", is_shareable, METH_O, is_shareable_doc},
-    {"register_interpreter", register_interpreter, METH_O, register_interpreter_doc},
+    {"register_interpreter", register_with<register_interpreter_class>, METH_O,
+     register_interpreter_doc},
+    {"register_copied", register_with<register_copied_class>, METH_O, register_copied_doc},
+    {"register_rebuilt", register_with<register_rebuilt_class>, METH_O, register_rebuilt_doc},
+    {"copy_here", copy_object_here, METH_O, copy_here_doc},
     {"_arrive", arrive, METH_O, arrive_doc},
     {},
 };

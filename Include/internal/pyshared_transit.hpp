@@ -26,6 +26,17 @@ inline constexpr size_t kTokenSize = 16;
 // Tstate: attached.  Errors: -1 with an exception set.
 [[nodiscard]] int register_interpreter_class(PyObject *cls);
 
+// Let objects of concurrent.interpreters.PickleWrapper cross as pickled copies, and those of Rebuild
+// as what their callable makes on arrival.
+// Tstate: attached.  Errors: -1 with an exception set.
+[[nodiscard]] int register_copied_class(PyObject *cls);
+[[nodiscard]] int register_rebuilt_class(PyObject *cls);
+
+// The object itself, in its owner; elsewhere a pickled copy.
+// Tstate: attached.  Refs: borrowed, result new.  Python: pickling runs, here and in the owner.
+// Errors: null with an exception set.
+[[nodiscard]] PyObject *copy_here(PyObject *proxy);
+
 // Pickles that cross: within _PyShared_PickleDumps() a proxy pickles as a token, whose cell the
 // session keeps alive until the pickle is freed.
 

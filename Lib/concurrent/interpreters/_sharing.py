@@ -16,8 +16,12 @@ from _sharedobjects import (
     share_forever, share_stats, share_token,
 )
 
+from ._copying import *
+from ._copying import __all__ as _copying_names
+
 
 __all__ = [
+    *_copying_names,
     'share', 'share_forever', 'SharedObjectProxy', 'ShareScope',
     'is_alive', 'is_shareable', 'owner', 'release', 'revoke',
     'share_token', 'share_stats', 'shared_objects',

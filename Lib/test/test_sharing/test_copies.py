@@ -1,0 +1,196 @@
+"""Copies instead of proxies: materialize(), dont_share(), PickleWrapper, Rebuild."""
+
+import threading
+from concurrent import interpreters
+from concurrent.interpreters import (
+    DeadProxyError, NotShareableError, PickleWrapper, Rebuild, SharedObjectProxy, dont_share,
+    is_shareable, materialize, release, share)
+
+from .support import SharingTestCase, add_directions
+
+
+class Thing:
+    """Crosses as a StandIn of itself."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __share__(self):
+        return Rebuild(StandIn, SharedObjectProxy(self), note='made here')
+
+
+class StandIn:
+    def __init__(self, target, *, note):
+        self.target = target
+        self.note = note
+
+    def describe(self):
+        return type(self).__name__, self.target.value, self.note
+
+
+class Plain:
+    def __init__(self, value):
+        self.value = value
+
+
+def make_value(source):
+    return SharedObjectProxy(eval(source, globals()))
+
+
+def make_holder(obj):
+    """A function's result is the object, which crosses by whatever it asks for."""
+    return SharedObjectProxy(lambda: obj)
+
+
+def hold_wrapped(source):
+    return make_holder(dont_share(eval(source)))
+
+
+def hold_thing():
+    return make_holder(Thing(7))
+
+
+def hold_lost():
+    def nowhere():
+        """Cannot be found by name."""
+    return make_holder(Rebuild(nowhere))
+
+
+def call_for_type(p):
+    value = p()
+    return type(value).__name__, value
+
+
+def call_to_describe(p):
+    return p().describe()
+
+
+def call_for_error(p):
+    try:
+        p()
+    except Exception as exc:
+        return type(exc).__name__, str(exc)
+
+
+def copied(p):
+    copy = materialize(p)
+    return type(copy).__name__, copy
+
+
+def copy_and_change(p):
+    copy = materialize(p)
+    copy.append(4)
+    return list(p), copy
+
+
+def copy_with_proxy(p):
+    copy = materialize(p)
+    return type(copy).__name__, type(copy[0]) is SharedObjectProxy, copy[0].locked()
+
+
+def copy_unpicklable(p):
+    try:
+        materialize(p)
+    except NotShareableError as exc:
+        return type(exc.__cause__).__name__, 'interpreter' in str(exc)
+
+
+class AcrossCopies:
+
+    def using(self, function, *makers):
+        return self.caller().call(function, self.owner().call(*makers))
+
+    def test_materialize(self):
+        for source in ('[1, 2, [3]]', '{"a": (1, None)}', 'bytearray(b"abc")', '{1, 2}',
+                       '"text"', 'list(range(20_000))', 'bytearray(200_000)'):
+            with self.subTest(source[:20]):
+                value = eval(source)
+                self.assertEqual(self.using(copied, make_value, source),
+                                 (type(value).__name__, value))
+
+    def test_a_copy_is_its_own(self):
+        self.assertEqual(self.using(copy_and_change, make_value, '[1, 2, 3]'),
+                         ([1, 2, 3], [1, 2, 3, 4]))
+
+    def test_proxies_in_a_copy_stay_proxies(self):
+        self.assertEqual(
+            self.using(copy_with_proxy, make_value, '[SharedObjectProxy(threading.Lock())]'),
+            ('list', True, False))
+
+    def test_what_cannot_be_pickled(self):
+        self.assertEqual(self.using(copy_unpicklable, make_value, 'threading.Lock()'),
+                         ('TypeError', True))
+
+    def test_dont_share(self):
+        self.assertEqual(self.using(call_for_type, hold_wrapped, '[1, 2]'), ('list', [1, 2]))
+
+    def test_rebuild(self):
+        self.assertEqual(self.using(call_to_describe, hold_thing), ('StandIn', 7, 'made here'))
+
+    def test_rebuild_of_what_is_not_found(self):
+        name, message = self.using(call_for_error, hold_lost)
+        self.assertEqual(name, 'AttributeError')
+        self.assertIn("hold_lost.<locals>.nowhere", message)
+        self.assertIn("test_copies", message)
+
+
+add_directions(globals(), AcrossCopies, across=True)
+
+
+class LocalTests(SharingTestCase):
+
+    def test_materialize_what_is_here(self):
+        obj = [1]
+        self.assertIs(materialize(obj), obj)
+        self.assertIs(materialize(SharedObjectProxy(obj)), obj)
+        self.assertIs(materialize(None), None)
+
+    def test_materialize_a_dead_proxy(self):
+        p = self.sub.call(make_value, '[1]')
+        release(p)
+        with self.assertRaises(DeadProxyError):
+            materialize(p)
+        p = SharedObjectProxy([1])
+        release(p)
+        with self.assertRaises(DeadProxyError):
+            materialize(p)
+
+    def test_natively_shareable(self):
+        for value in dont_share([1]), Rebuild(Plain, 1):
+            with self.subTest(repr(value)):
+                self.assertTrue(is_shareable(value))
+                self.assertIs(share(value), value)
+
+    def test_through_a_queue(self):
+        queue = interpreters.create_queue()
+        queue.put(dont_share({'a': [1]}))
+        self.assertEqual(queue.get(), {'a': [1]})
+        queue.put(Rebuild(Plain, [5]))
+        self.assertEqual(queue.get().value, [5])
+        queue.put(Thing(3))
+        self.assertEqual(queue.get().describe(), ('StandIn', 3, 'made here'))
+
+    def test_as_arguments_of_a_call(self):
+        self.assertEqual(self.sub.call(StandIn.describe, Thing(4)), ('StandIn', 4, 'made here'))
+        self.sub.prepare_main(thing=Thing(5), copy=dont_share([1]))
+        self.sub.exec('assert thing.describe() == ("StandIn", 5, "made here"), thing.describe()\n'
+                      'assert type(copy) is list\n'
+                      'del thing, copy')
+
+    def test_as_arguments_of_a_proxy(self):
+        p = self.sub.call(make_value, '[].append')
+        names = self.sub.call(make_value, 'lambda x: type(x).__name__')
+        self.assertEqual(names(dont_share([1])), 'list')
+        self.assertEqual(names(Thing(1)), 'StandIn')
+        self.assertEqual(names((dont_share({}),)), 'tuple')
+        with self.assertRaises(NotShareableError):
+            names(dont_share(threading.Lock()))
+        del p, names
+
+    def test_repr(self):
+        self.assertEqual(repr(dont_share([1])), 'PickleWrapper([1])')
+        self.assertEqual(repr(Rebuild(Plain, 1, x=2)), 'Rebuild(Plain, 1, x=2)')
+
+    def test_rebuild_needs_a_name(self):
+        with self.assertRaisesRegex(TypeError, 'found by name'):
+            Rebuild(3)
