@@ -14,7 +14,6 @@ import inspect
 import io
 import itertools
 import operator
-import pickle
 import pprint
 import pydoc
 import sys
@@ -26,8 +25,8 @@ from concurrent.interpreters import SharedObjectProxy
 from unittest import mock
 
 from . import operations, subjects
-from .operations import describe, outcome
-from .support import SharingTestCase, add_directions
+from .operations import outcome
+from .support import add_directions
 
 
 @typing.runtime_checkable
