@@ -188,7 +188,7 @@ ANY = r'''
     bool($T)
     hash($T) == hash($T)
     len($T)
-    dir($T)
+    [name for name in dir($T) if name != '__slotnames__']
     f'{$T!r:>9}'
     format($T, $S)
     callable($T)
@@ -373,7 +373,8 @@ NOT_CALLED = set('''
 @functools.cache
 def methods(cls):
     return sorted(name for name in dir(cls)
-                  if name not in NOT_CALLED and callable(getattr(cls, name, None)))
+                  if name not in NOT_CALLED and callable(getattr(cls, name, None))
+                  and (name[0] != '_' or name.endswith('__')))
 
 
 # Making programs
