@@ -293,8 +293,8 @@ void _PyShared_ReleaseHandle(_PyXIData_t *xidata)
     }
 }
 
-PyObject *_PyShared_PickleDumps(_PyShared_dumps dumps, void *context, PyObject *object,
-                                void **held)
+PyObject *_PyShared_PickleDumps(_PyShared_dumps dumps, _pickle_context *context,
+                                PyObject *object, void **held)
 {
     SessionScope scope;
     PyObject *bytes = dumps(context, object);

@@ -236,8 +236,10 @@ extern void _PyShared_ReleaseHandle(_PyXIData_t *xidata);
 /* Proxies inside a pickle that crosses: `dumps(ctx, obj)` runs in a session
    that keeps the cells of the proxies it meets alive until `*held` is freed.
    Tstate: attached.  Errors: NULL with an exception set, nothing held. */
-typedef PyObject *(*_PyShared_dumps)(void *ctx, PyObject *obj);
-extern PyObject *_PyShared_PickleDumps(_PyShared_dumps dumps, void *ctx, PyObject *obj,
+struct _pickle_context;
+typedef PyObject *(*_PyShared_dumps)(struct _pickle_context *ctx, PyObject *obj);
+extern PyObject *_PyShared_PickleDumps(_PyShared_dumps dumps,
+                                       struct _pickle_context *ctx, PyObject *obj,
                                        void **held);
 /* Free what is held, once.  Tstate: any. */
 extern void _PyShared_PickleRelease(void **held);
