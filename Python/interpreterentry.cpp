@@ -316,6 +316,8 @@ bool has_pending_calls(const PyInterpreterState *interp)
 // Tstate: any, inside the owner's gate.
 bool wants_attention(const Owner &owner)
 {
+    // Pairs with take_over_releases().
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     bool releases = owner.release_queue.load(std::memory_order_relaxed) != nullptr;
     return (releases || has_pending_calls(owner.interp)) && is_idle(owner);
 }
@@ -385,6 +387,7 @@ void InterpreterEntry::leave()
     pop_link(link_);
     detach(inside_);
     attach(from);
+    take_over_releases(owner, dropped);
     leave_gate(owner);
     add_drops(from, dropped);
 }
@@ -446,6 +449,7 @@ void drain_if_idle_detached(Owner &owner, DropTargets &dropped)
         drain_if_pending(owner);
         take_over_drops(owner, more);
         detach(inside);
+        take_over_releases(owner, more);
         while (Owner *target = more.take()) {
             dropped.add(*target);
             release(*target);
@@ -558,6 +562,7 @@ void _PyShared_ExitSession(_PyShared_Switch *link)
     pop_link(*link);
     detach(session);
     attach(link->from);
+    take_over_releases(owner, dropped);
     owner.sessions.fetch_sub(1, std::memory_order_acq_rel);
     add_drops(link->from, dropped);
 }

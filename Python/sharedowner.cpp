@@ -330,8 +330,15 @@ void take_over_drops(Owner &from, DropTargets &targets)
         LocalLock lock(from);
         targets = std::exchange(from.dropped, DropTargets{});
     }
-    if (from.release_queue.load(std::memory_order_relaxed) != nullptr) {
-        targets.add(from);
+}
+
+void take_over_releases(Owner &left, DropTargets &targets)
+{
+    // Pairs with wants_attention(): either this thread sees the cell on the queue, or whoever
+    // pushed it sees that nobody holds the GIL.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (left.release_queue.load(std::memory_order_relaxed) != nullptr) {
+        targets.add(left);
     }
 }
 
@@ -695,6 +702,11 @@ int _PyShared_RefuseEnd(PyInterpreterState *interp)
                      (long long)owner->interp_id, (long long)exports);
         return -1;
     }
+    if (owner->ending.exchange(true, std::memory_order_acq_rel)) {
+        PyErr_Format(PyExc_InterpreterError, "interpreter %lld is being closed already",
+                     (long long)owner->interp_id);
+        return -1;
+    }
     return 0;
 }
 
@@ -703,7 +715,8 @@ int _PyShared_MayEnd(PyInterpreterState *interp)
     Owner *owner = owner_of(interp);
     return owner == nullptr
            || (!this_thread_is_inside(interp) && entries_in_flight(*owner) == 0
-               && owner->exports.load(std::memory_order_relaxed) == 0);
+               && owner->exports.load(std::memory_order_relaxed) == 0
+               && !owner->ending.exchange(true, std::memory_order_acq_rel));
 }
 
 void _PyShared_InterpreterEnding(PyThreadState *tstate)

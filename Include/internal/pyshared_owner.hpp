@@ -78,6 +78,7 @@ struct Owner {
     std::atomic<uint64_t> gate{0};
     std::atomic<int64_t> references{1};     // the interpreter's, plus one for each live cell
     std::atomic<int64_t> exports{0};        // buffers of its objects that others hold
+    std::atomic<bool> ending{false};        // somebody ends it: only one may
     std::atomic<int64_t> sessions{0};       // Interpreter.exec() and call() that run in it
 
     std::atomic<uint64_t> switches{0};      // entries ever; written under the owner's lock
@@ -188,10 +189,12 @@ void release(Owner &owner);
 void drop_handle(SharedCell &cell);
 
 // A thread that leaves an interpreter takes along what is to be looked after: the owners of what
-// was dropped there, and that interpreter itself if releases wait.  The thread's next safe point
+// was dropped there and, if releases wait, that interpreter itself.  The thread's next safe point
 // is in the interpreter that it goes back to.
-// Tstate: attached to `from`; attached as `tstate`.
+// Tstate: attached to `from`; attached elsewhere or not at all, inside `left`'s gate or with a
+// session counted; attached as `tstate`.
 void take_over_drops(Owner &from, DropTargets &targets);
+void take_over_releases(Owner &left, DropTargets &targets);
 void add_drops(PyThreadState *tstate, DropTargets &targets);
 
 // Push the cell if it is marked queued: for a queue that is made anew.

@@ -19,7 +19,7 @@
 #define SEED 0
 #endif
 #ifndef DEPTH
-#define DEPTH 2                 /* how many entries are nested in each other */
+#define DEPTH 1                 /* how many entries are nested in each other */
 #endif
 
 #define N 3                     /* interpreters, and threads */
@@ -64,7 +64,7 @@ inline detach(i)
     atomic { assert(gil[i] == me + 1); gil[i] = 0 }
 }
 
-/* Leaves `inside` set if the caller is inside the gate. */
+/* Leaves `inside` set if the caller is inside the gate.  Backing out cannot be seen. */
 inline enter_gate(i)
 {
 #if SEED == 1
@@ -75,13 +75,9 @@ inline enter_gate(i)
     fi
 #else
     atomic {
-        entries[i]++;
-        inside = !closing[i]
+        inside = !closing[i];
+        entries[i] = entries[i] + inside
     }
-    if
-    :: !inside -> leave_gate(i)
-    :: else
-    fi
 #endif
 }
 
@@ -135,27 +131,25 @@ inline drain(i)
 inline send_to_owner(i)
 {
     enter_gate(i);
-    if
-    :: inside ->
-        atomic { assert(live[i] && !queue_closed[i]); in_queue[i] = true };
-        leave_gate(i)
-    :: else ->
-        atomic {
-            if
-            :: !queue_closed[i] -> assert(live[i]); in_queue[i] = true
-            :: queue_closed[i] ->
+    atomic {
+        if
+        :: inside ->
+            assert(live[i] && !queue_closed[i]);
+            in_queue[i] = true;
+            leave_gate(i)
+        :: !inside && !queue_closed[i] -> assert(live[i]); in_queue[i] = true
+        :: !inside && queue_closed[i] ->
 #if SEED == 2
-                recycle(i)
+            recycle(i)
 #else
-                assert(live[i]);
-                if
-                :: handles[i] == 0 -> recycle(i)
-                :: else -> queued[i] = false
-                fi
-#endif
+            assert(live[i]);
+            if
+            :: handles[i] == 0 -> recycle(i)
+            :: else -> queued[i] = false
             fi
-        }
-    fi
+#endif
+        fi
+    }
 }
 
 /* drop_handle(), remember_drop(); `where` is the interpreter the thread is attached to. */
@@ -197,14 +191,15 @@ inline enter(i)
 {
     enter_gate(i);
     if
-    :: inside ->
-        detach(at);
-        attach(i);
-        came_from[depth] = at;
-        at = i;
-        depth++;
-        drain(i)
-    :: else
+    :: atomic { inside -> detach(at) };
+        atomic {
+            attach(i);
+            came_from[depth] = at;
+            at = i;
+            depth++;
+            drain(at)
+        }
+    :: atomic { else -> skip }
     fi
 }
 
@@ -219,11 +214,13 @@ inline leave()
         :: in_queue[at] -> take = take | BIT(at)
         :: else
         fi
-#endif
     };
-    detach(at);
-    attach(came_from[depth - 1]);
     atomic {
+#endif
+        detach(at)
+    };
+    atomic {
+        attach(came_from[depth - 1]);
 #if SEED != 3
         if
         :: in_queue[at] -> take = take | BIT(at)
@@ -233,11 +230,12 @@ inline leave()
         entries[at]--;
         depth--;
         at = came_from[depth];
+        came_from[depth] = 0;
         dropped[at] = (dropped[at] | take) & ~BIT(at);
-        take = 0
-    };
-    /* The next safe point: if something is waiting here. */
-    drain(at)
+        take = 0;
+        /* The next safe point: if something is waiting here. */
+        drain(at)
+    }
 }
 
 /* Scope::close(): kills the members under the mutex, then drains their owners. */
@@ -270,27 +268,23 @@ inline close_scope()
 /* _PyShared_SafePoint(), drain_if_idle(): of the next owner that is to be looked after. */
 inline safe_point()
 {
-    if
-    :: dropped[at] & 1 -> target = 0
-    :: !(dropped[at] & 1) && (dropped[at] & 2) -> target = 1
-    :: !(dropped[at] & 3) -> target = 2
-    fi;
-    dropped[at] = dropped[at] & ~BIT(target);
-    enter_gate(target);
-    if
-    :: inside ->
-        atomic { wanted = in_queue[target] && gil[target] == 0 };
-        leave_gate(target);
+    atomic {
         if
-        :: wanted && depth < DEPTH ->
-            enter(target);
-            if
-            :: inside -> leave()
-            :: else
-            fi
+        :: dropped[at] & 1 -> target = 0
+        :: !(dropped[at] & 1) && (dropped[at] & 2) -> target = 1
+        :: !(dropped[at] & 3) -> target = 2
+        fi;
+        dropped[at] = dropped[at] & ~BIT(target);
+        wanted = (!closing[target] && in_queue[target] && gil[target] == 0)
+    };
+    if
+    :: atomic { wanted -> wanted = false };
+        enter(target);
+        if
+        :: inside -> leave()
         :: else
         fi
-    :: else
+    :: atomic { else -> skip }
     fi
 }
 
@@ -360,6 +354,10 @@ inline end_interpreter(i)
 /* A safe point comes before anything else, but for a thread that has no depth left to enter. */
 #define looked_after (dropped[at] == 0 || depth == DEPTH)
 
+/* What a thread forgets between two actions. */
+#define forget atomic { inside = false; must_queue = false; wanted = false; outside = false; \
+                        in_flight = false; target = 0 }
+
 proctype Thread(byte me)
 {
     byte at = me, depth = 0, take = 0, target = 0;
@@ -368,12 +366,13 @@ proctype Thread(byte me)
 
     attach(me);
     do
-    :: dropped[at] != 0 && depth < DEPTH -> safe_point()
+    :: dropped[at] != 0 && depth < DEPTH -> safe_point(); forget
     :: looked_after && in_queue[at] -> drain(at)
 
     :: looked_after && depth < DEPTH && holds[at] && !dead[NEXT(at)] && gil[NEXT(at)] == 0 ->
         target = NEXT(at);
-        enter(target)
+        enter(target);
+        forget
     :: looked_after && depth > 0 ->
         /* The object comes up again, as the result: cell_for(). */
         in_flight = false;
@@ -392,15 +391,19 @@ proctype Thread(byte me)
         :: in_flight && !holds[at] -> holds[at] = true; in_flight = false
         :: in_flight && holds[at] -> in_flight = false; drop_handle(target, at)
         :: else
-        fi
-    :: looked_after && holds[at] -> holds[at] = false; drop_handle(NEXT(at), at)
-    :: looked_after && scope_open && (at == 0 || depth < DEPTH) -> close_scope()
+        fi;
+        forget
+    :: atomic { looked_after && holds[at] -> holds[at] = false };
+        drop_handle(NEXT(at), at);
+        forget
+    :: looked_after && scope_open && (at == 0 || depth < DEPTH) -> close_scope(); forget
     :: looked_after && !closing[NEXT(at)] ->
         is_outside(NEXT(at));
         if
         :: outside -> end_interpreter(NEXT(at))
         :: else
-        fi
+        fi;
+        forget
     :: looked_after && !in_queue[at] && depth == 0 ->
         atomic {
             if

@@ -40,6 +40,19 @@ class ReleaseTests(SharingTestCase):
                 safe_point()
                 self.assertEqual(len(log.entries), 1)
 
+    def test_close_by_several_threads_at_once_closes_once(self):
+        interp = self.new_interpreter()
+        interp.exec('import atexit, time; atexit.register(time.sleep, 0.1)')
+        answers = []
+
+        def close():
+            answers.append(residents.attempt(interp.close))
+        with threading_helper.start_threads([threading.Thread(target=close) for _ in range(4)]):
+            pass
+        self.assertEqual(answers.count(None), 1, answers)
+        for error, message in filter(None, answers):
+            self.assertIn(error, ('InterpreterError', 'InterpreterNotFoundError'), message)
+
     def test_end_of_the_last_holder_destroys_in_an_idle_owner(self):
         log = Log()
         holder = self.new_interpreter()
