@@ -39,6 +39,22 @@ def settle(places, goal):
     return cells_live()
 
 
+def close(interp):
+    """Close the interpreter; one that is closed already is fine.
+
+    close() may refuse while a helper thread is still on its way out.
+    """
+    for attempt in range(100):
+        try:
+            return interp.close()
+        except interpreters.InterpreterNotFoundError:
+            return
+        except interpreters.InterpreterError:
+            if attempt == 99:
+                raise
+            time.sleep(0.01)
+
+
 class SharingTestCase(unittest.TestCase):
     """A test that leaves no cells behind, and has interpreters to work with.
 
@@ -55,7 +71,7 @@ class SharingTestCase(unittest.TestCase):
         cls.addClassCleanup(cls._check_interpreters, before)
         cls.subs = [interpreters.create() for _ in range(cls.sub_count)]
         for sub in cls.subs:
-            cls.addClassCleanup(sub.close)
+            cls.addClassCleanup(close, sub)
         cls.sub = cls.subs[0] if cls.subs else None
 
     @classmethod
@@ -78,14 +94,8 @@ class SharingTestCase(unittest.TestCase):
     def new_interpreter(self):
         """Return an interpreter for this test alone; the test may close it."""
         interp = interpreters.create()
-        self.addCleanup(self._close, interp)
+        self.addCleanup(close, interp)
         return interp
-
-    def _close(self, interp):
-        try:
-            interp.close()
-        except interpreters.InterpreterNotFoundError:
-            pass
 
     def share_from(self, place, source):
         """Return a proxy of what the source text makes in the place.
