@@ -22,6 +22,7 @@ import re
 from concurrent.interpreters import SharedObjectProxy
 
 from . import fuzzed, operations, support
+from .grouping import SYMBOLS
 from .subjects import Angle
 
 
@@ -177,7 +178,6 @@ CLASSES = ['int', 'str', 'list', 'dict', 'tuple', 'object', 'type', 'Point', 'Gu
 
 NAMES = ['append', 'x', 'a', 'missing', 'real', '__len__', '__name__', 'number', 'value', 'maxlen']
 
-SYMBOLS = operations.SYMBOLS
 COMPARISONS = '== != < <= > >='.split()
 
 #: $T is what is operated on, $V a value, $L an iterable, $F a function, $I a small number,
@@ -418,7 +418,7 @@ class Maker:
                                   f'copy.deepcopy({target}', f'reversed({target}'))
 
     def note(self, name):
-        """Look what a name stands for now."""
+        """Look up what a name stands for at this point of the program."""
         if name in self.owned:
             self.owned.remove(name)
         cls = type(self.player.names.get(name))

@@ -1,14 +1,14 @@
 """Every operation on a proxy has the outcome it has on the object itself.
 
-The table is in operations.py; here it is performed in all directions and with
+The table is in table.py; here it is performed in all directions and with
 operands of all kinds.
 """
 
 import unittest
 
 from . import operations
-from .operations import TABLE
 from .support import add_directions
+from .table import TABLE
 
 
 DEAD = ('raises', 'concurrent.interpreters.DeadProxyError')

@@ -1,0 +1,125 @@
+"""Operations of the tests' table: copying, and what the standard library brings."""
+
+from .grouping import COMPARISON, HOME, group
+
+# Copying and pickling
+
+for _name, _subject in dict(
+        object='Point(1, [2])', list='[1, [2]]', dict='{"a": [1]}', enum='Color.RED',
+        function='signature_log', cls='Point', deque='collections.deque([1])',
+        decimal='decimal.Decimal("1.5")').items():
+    group(f'copies of {_name}', _subject, '''
+        copy.copy(x)
+        copy.deepcopy(x)
+        pickle.loads(pickle.dumps(x))
+        pickle.loads(pickle.dumps(x, 2))
+        pickle.loads(pickle.dumps([x, {'k': x}]))
+        type(pickle.loads(pickle.dumps(x)))
+    ''')
+group('pickling what cannot be pickled', 'threading.Lock()', '''
+    pickle.dumps(x)
+    copy.copy(x)
+''')
+
+# Files, patterns, dates, databases, locks
+
+group('text file', 'io.StringIO("one\\ntwo\\n")', '''
+    x.read()
+    x.readlines()
+    x.readline()
+    list(x)
+    next(x)
+    for_each(x)
+    x.write('three'); x.getvalue()
+    x.write(b'three')
+    print('a', 1, sep='-', end='.', file=x); x.getvalue()
+    json.dump({'a': [1, None]}, x); x.getvalue()
+    x.seek(99); write_csv(x)
+    list(csv.reader(x))
+    x.writelines(['a', 'b']); x.getvalue()
+    x.close(); x.closed
+    x.close(); x.read()
+    with_redirected_stdout(x)
+''')
+group('with statement of a file', 'io.StringIO("one")', '''
+    contextlib.closing(x).__enter__().read()
+    x.__enter__().read(); x.__exit__(None, None, None); x.closed
+''')
+group('json from a file', 'io.StringIO("[1, 2.5, null, {}]")', 'json.load(x)')
+group('binary file', 'io.BytesIO(b"\\x01\\x02\\x03")', '''
+    x.read(2)
+    x.write(b'abcd'), x.getvalue()
+    x.seek(0, 2), x.tell()
+    pickle.dump({'a': 1}, x); x.seek(0); pickle.load(x)
+    io.TextIOWrapper(x, encoding='latin-1').read()
+''')
+group('patterns', 're.compile(r"(?P<word>[a-z]+)([0-9]*)")', '''
+    x.match('ab12').group(1, 2)
+    x.match('ab12')['word']
+    x.match('ab12').span()
+    x.match('---')
+    x.findall('a1 b2')
+    x.sub('<\\\\1>', 'a1 b2')
+    x.sub(lambda m: m.group('word').upper(), 'a1 b2')
+    [m.group() for m in x.finditer('a1 b2')]
+    x.split('1a2')
+    x.pattern
+    x.groupindex
+    x.match(5)
+    re.sub(x, '', 'a1-b2')
+''')
+group('dates', 'datetime.datetime(2026, 1, 31, 12)', '''
+    x.year
+    x.isoformat()
+    f'{x:%Y-%m}'
+    str(x)
+    x.replace(day=1)
+    x.replace(day=99)
+    hash(x) == hash(datetime.datetime(2026, 1, 31, 12))
+    x.__class__ is datetime.datetime
+    isinstance(x, datetime.date)
+    x.timetuple()[:3]
+    x + 1
+''')
+group('dates with operands', 'datetime.datetime(2026, 1, 31, 12)', '''
+    x + y
+    x - y
+    y + x
+''', y='datetime.timedelta(days=1)', kinds=HOME)
+group('dates compared', 'datetime.date(2026, 1, 31)', COMPARISON + '\n x - y',
+      y='datetime.date(2026, 1, 30)', kinds=HOME)
+group('paths', 'pathlib.PurePosixPath("/usr/lib")', '''
+    x / 'python'
+    '/' / x
+    x.name
+    x.parent
+    str(x)
+    x.__fspath__()
+    pathlib.PurePosixPath(x)
+    x.parts
+    hash(x) == hash(pathlib.PurePosixPath('/usr/lib'))
+    x < 5
+''')
+group('database', 'sqlite3.connect(":memory:")', '''
+    x.execute('select 1, 2.5, null, "a"').fetchone()
+    x.execute('select ?', (7,)).fetchall()
+    rows_of_new_table(x)
+    x.execute('create table t (a)'); x.commit(); x.total_changes
+    x.execute('select * from missing')
+    x.create_function('absolute', 1, abs); x.execute('select absolute(-21)').fetchone()
+    [row for row in x.execute('values (1), (2)')]
+    x.close(); x.execute('select 1')
+''')
+for _class in ('Lock', 'RLock'):
+    group(f'threads with {_class}', f'threading.{_class}()', '''
+        x.acquire(), blocked(x), x.release()
+        blocked(x)
+        x.acquire(timeout=0), blocked(x), x.release(), blocked(x)
+        x.release()
+        x.__enter__(), blocked(x), x.__exit__(None, None, None), blocked(x)
+    ''')
+group('event', 'threading.Event()',
+      'x.is_set() \n x.set(); x.is_set() \n x.wait(0) \n x.set(); x.wait()')
+group('partial', 'functools.partial(signature_log, 1, a=2)',
+      'x() \n x(3, b=4) \n x.args \n x.func')
+group('namespace', 'types.SimpleNamespace(a=1)', 'x.a \n x.b = 2; x')
