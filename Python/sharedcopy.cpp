@@ -14,8 +14,6 @@
 #include "pyshared_guards.hpp"
 #include "pyshared_operation.hpp"
 
-#include "pycore_crossinterp.h"
-
 namespace pyshared {
 namespace {
 
@@ -66,18 +64,6 @@ PyObject *object_to_copy(PyObject *object)
 {
     Ref wrapper = Ref::steal(PyImport_ImportModuleAttrString(kModule, "PickleWrapper"));
     return wrapper ? PyObject_CallOneArg(wrapper.get(), object) : nullptr;
-}
-
-int register_class(PyObject *cls, xidatafunc to_data)
-{
-    if (!PyType_Check(cls)) {
-        PyErr_Format(PyExc_TypeError, "a class is needed, not '%T'", cls);
-        return -1;
-    }
-    _PyXIData_getdata_t getdata = {};
-    getdata.basic = to_data;
-    return _PyXIData_RegisterClass(_PyThreadState_GET(), reinterpret_cast<PyTypeObject *>(cls),
-                                   getdata);
 }
 
 }  // namespace

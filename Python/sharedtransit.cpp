@@ -225,16 +225,21 @@ SharedCell *resolve_token(PyObject *bytes)
     return nullptr;
 }
 
-int register_interpreter_class(PyObject *cls)
+int register_class(PyObject *cls, xidatafunc to_data)
 {
     if (!PyType_Check(cls)) {
         PyErr_Format(PyExc_TypeError, "a class is needed, not '%T'", cls);
         return -1;
     }
     _PyXIData_getdata_t getdata = {};
-    getdata.basic = interpreter_to_data;
+    getdata.basic = to_data;
     return _PyXIData_RegisterClass(_PyThreadState_GET(), reinterpret_cast<PyTypeObject *>(cls),
                                    getdata);
+}
+
+int register_interpreter_class(PyObject *cls)
+{
+    return register_class(cls, interpreter_to_data);
 }
 
 bool is_registered(PyThreadState *tstate, PyObject *value)

@@ -5,6 +5,8 @@
 
 #include "pyshared_owner.hpp"
 
+#include "pycore_crossinterp.h"
+
 namespace pyshared {
 
 // Tokens: the cell's index and generation.  They hold no handle.
@@ -21,6 +23,10 @@ inline constexpr size_t kTokenSize = 16;
 // Is the type registered with the base's cross-interpreter data registry?
 // Tstate: attached.  Errors: false, maybe with an exception set.
 [[nodiscard]] bool is_registered(PyThreadState *tstate, PyObject *value);
+
+// Let instances of a class cross as the data that to_data makes of them.
+// Tstate: attached.  Errors: -1 with an exception set.
+[[nodiscard]] int register_class(PyObject *cls, xidatafunc to_data);
 
 // Let objects of concurrent.interpreters.Interpreter cross, as the interpreter's ID.
 // Tstate: attached.  Errors: -1 with an exception set.

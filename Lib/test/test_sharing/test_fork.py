@@ -73,16 +73,16 @@ def function(body):
         'global theirs, shared, interp\n' + textwrap.dedent(body), '    ')
 
 
+def run_code(*parts):
+    return script_helper.assert_python_ok(
+        '-W', 'ignore', '-c', source(PRELUDE, *parts), __isolated=False, PYTHONFAULTHANDLER='1')
+
+
 @requires_fork()
 class ForkTests(unittest.TestCase):
 
-    def run_code(self, *parts):
-        return script_helper.assert_python_ok(
-            '-W', 'ignore', '-c', source(PRELUDE, *parts), __isolated=False,
-            PYTHONFAULTHANDLER='1')
-
     def run_in_child(self, body, before='', after=''):
-        return self.run_code(before, function(body), 'in_child(child)', after)
+        run_code(before, function(body), 'in_child(child)', after)
 
     def test_objects_of_main_live_and_others_are_dead(self):
         self.run_in_child(CHECKS, after='assert theirs.value == 5 and shared.value == 7')
@@ -91,7 +91,7 @@ class ForkTests(unittest.TestCase):
         self.run_in_child(CHECKS, before='start_inside()', after='os._exit(0)')
 
     def test_threads_that_cross_all_the_time(self):
-        self.run_code('''
+        run_code('''
             def cross():
                 while not done:
                     with ShareScope() as scope:
@@ -177,7 +177,7 @@ class ForkTests(unittest.TestCase):
         self.run_in_child('in_child(lambda: None); assert shared.value == 7')
 
     def test_child_ends_normally(self):
-        result = self.run_code('''
+        result = run_code('''
             start_inside()
             pid = os.fork()
             if pid:
@@ -188,7 +188,7 @@ class ForkTests(unittest.TestCase):
         self.assertEqual(result.err, b'')
 
     def test_fork_inside_a_call_is_refused(self):
-        self.run_code('''
+        run_code('''
             def try_to_fork():
                 for fork in (os.fork, os.forkpty):
                     try:
@@ -207,14 +207,9 @@ class ForkTests(unittest.TestCase):
 @requires_subprocess()
 class ProcessTests(unittest.TestCase):
 
-    def run_code(self, *parts):
-        return script_helper.assert_python_ok(
-            '-W', 'ignore', '-c', source(PRELUDE, *parts), __isolated=False,
-            PYTHONFAULTHANDLER='1')
-
     def test_subprocess(self):
         # Also from inside a call: nothing of Python runs in the child.
-        self.run_code('''
+        run_code('''
             start_inside()
             def run():
                 command = [sys.executable, '-c', 'print(5)']
@@ -225,7 +220,7 @@ class ProcessTests(unittest.TestCase):
 
     @requires_fork()
     def test_subprocess_with_a_function_before_exec(self):
-        self.run_code('''
+        run_code('''
             start_inside()
             command = [sys.executable, '-c', 'import os; print(os.getcwd())']
             output = subprocess.run(command, capture_output=True, check=True,
@@ -235,14 +230,14 @@ class ProcessTests(unittest.TestCase):
             ''')
 
     def test_exec_while_threads_are_inside(self):
-        result = self.run_code('''
+        result = run_code('''
             start_inside()
             os.execv(sys.executable, [sys.executable, '-c', 'print("replaced")'])
             ''')
         self.assertEqual(result.out.strip(), b'replaced')
 
     def test_exec_from_inside_a_call(self):
-        result = self.run_code('''
+        result = run_code('''
             theirs.call(os.execv, sys.executable,
                         (sys.executable, '-c', 'print("replaced")'))
             ''')
@@ -252,7 +247,7 @@ class ProcessTests(unittest.TestCase):
     def test_multiprocessing(self):
         for method in ('fork', 'forkserver', 'spawn'):
             with self.subTest(method):
-                result = self.run_code(f'''
+                result = run_code(f'''
                     import multiprocessing
                     if __name__ == '__main__':
                         context = multiprocessing.get_context({method!r})
