@@ -76,14 +76,13 @@ bool is_export(PyObject *object)
 int proxy_get_buffer(PyObject *self, Py_buffer *view, int flags)
 {
     view->obj = nullptr;
+    Ref object;
+    Home home = find_at_home(self, object);
+    if (home != Home::kElsewhere) {
+        return home == Home::kHere ? PyObject_GetBuffer(object.get(), view, flags) : -1;
+    }
     Operation operation(self);
-    if (!operation.start()) {
-        return -1;
-    }
-    if (operation.is_local()) {
-        return PyObject_GetBuffer(operation.object(), view, flags);
-    }
-    if (!operation.enter()) {
+    if (!operation.start() || !operation.enter()) {
         return -1;
     }
     SharedCell *cell = make_export_cell(operation.object(), flags, view);

@@ -48,21 +48,6 @@ void remember(SharedName &name, uint64_t serial, PyObject *text)
     name.known.serial.store(serial, std::memory_order_release);
 }
 
-PyObject *call_method_here(Operation &operation, Name name, PyObject *const *arguments,
-                           size_t positional, size_t count, PyObject *keywords)
-{
-    ArgumentArray here(count + 1);
-    bool received = here.fill([&](size_t i, PyObject **value) {
-        *value = i == 0 ? Py_NewRef(operation.object()) : unwrap_home(arguments[i - 1]);
-        return *value == nullptr ? -1 : 0;
-    });
-    if (!received) {
-        return nullptr;
-    }
-    return PyObject_VectorcallMethod(name.text, here.begin(),
-                                     (positional + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, keywords);
-}
-
 // In the owner: what was packed is the name, `count` arguments, and the names of keywords.
 void call_method_there(Operation &operation, Name name, size_t positional, size_t count)
 {
@@ -87,7 +72,8 @@ void call_method_there(Operation &operation, Name name, size_t positional, size_
     Py_XDECREF(keywords);
 }
 
-// Called as the method itself would be: the proxy first.
+// Called as the method itself would be: the proxy first.  It is one of another interpreter's
+// object; in the owner itself the attribute was loaded.
 PyObject *name_vectorcall(PyObject *self, PyObject *const *arguments, size_t nargsf,
                           PyObject *keywords)
 {
@@ -98,13 +84,7 @@ PyObject *name_vectorcall(PyObject *self, PyObject *const *arguments, size_t nar
     ++arguments;
     Name name = name_for(proxy, reinterpret_cast<SharedName *>(self)->text);
     Operation operation(proxy);
-    if (!operation.start()) {
-        return nullptr;
-    }
-    if (operation.is_local()) {
-        return call_method_here(operation, name, arguments, positional, count, keywords);
-    }
-    if (!Argument<Name>::pack(operation.arguments(), name)
+    if (!operation.start() || !Argument<Name>::pack(operation.arguments(), name)
         || !pack_arguments(operation.arguments(), arguments, count, keywords)
         || !operation.enter()) {
         return nullptr;

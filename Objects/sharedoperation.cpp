@@ -16,7 +16,6 @@ Operation::Operation(PyObject *proxy)
     : proxy_(*as_proxy(proxy)),
       here_(*owner_of(_PyThreadState_GET())),
       in_use_(proxy_.uses.enter()),
-      local_(&owner() == &here_),
       arguments_(here_, scope(), Parcel::Lifetime::kOutlives),
       result_(owner(), scope(), Parcel::Lifetime::kMayEnd)
 {
@@ -50,7 +49,7 @@ bool Operation::start()
         return false;
     }
     guards_recursion_ = true;
-    if (local_ ? !take_object() : proxy_.cell->load().dead()) {
+    if (proxy_.cell->load().dead()) {
         raise_dead(*proxy_.cell);
         return false;
     }
@@ -159,14 +158,15 @@ void Operation::return_what_is_kept()
 
 SharedCell *cell_in_scope(PyObject *proxy, Scope *scope)
 {
+    Ref object;
+    Home home = find_at_home(proxy, object);
+    if (home != Home::kElsewhere) {
+        return home == Home::kHere
+                   ? cell_for(*owner_of(_PyThreadState_GET()), object.get(), scope)
+                   : nullptr;
+    }
     Operation operation(proxy);
-    if (!operation.start()) {
-        return nullptr;
-    }
-    if (operation.is_local()) {
-        return cell_for(*owner_of(_PyThreadState_GET()), operation.object(), scope);
-    }
-    if (!operation.enter()) {
+    if (!operation.start() || !operation.enter()) {
         return nullptr;
     }
     SharedCell *cell = cell_for(*owner_of(_PyThreadState_GET()), operation.object(), scope);

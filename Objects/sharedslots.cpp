@@ -21,6 +21,7 @@
 #include "pycore_tuple.h"
 #include "pycore_unicodeobject.h"
 
+#include <algorithm>
 #include <cstddef>
 
 namespace pyshared {
@@ -28,9 +29,15 @@ namespace {
 
 // Calls
 
-PyObject *call_here(Operation &operation, PyObject *const *arguments, size_t positional,
-                    size_t count, PyObject *names)
+PyObject *call_here(PyObject *object, PyObject *const *arguments, size_t nargsf, size_t count,
+                    PyObject *names)
 {
+    const auto *end = arguments + count;
+    if (std::none_of(arguments, end, [](PyObject *value) {
+            return PySharedObjectProxy_Check(value);
+        })) {
+        return PyObject_Vectorcall(object, arguments, nargsf, names);
+    }
     ArgumentArray here(count);
     bool received = here.fill([&](size_t i, PyObject **value) {
         *value = unwrap_home(arguments[i]);
@@ -39,8 +46,8 @@ PyObject *call_here(Operation &operation, PyObject *const *arguments, size_t pos
     if (!received) {
         return nullptr;
     }
-    return PyObject_Vectorcall(operation.object(), here.begin(),
-                               positional | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+    return PyObject_Vectorcall(object, here.begin(),
+                               PyVectorcall_NARGS(nargsf) | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
 }
 
 // In the owner: what was packed is `count` arguments and the tuple of names, or nothing for it.
@@ -486,14 +493,15 @@ PyObject *proxy_vectorcall(PyObject *self, PyObject *const *arguments, size_t na
 {
     size_t positional = PyVectorcall_NARGS(nargsf);
     size_t count = positional + (names == nullptr ? 0 : PyTuple_GET_SIZE(names));
+    Ref object;
+    Home home = find_at_home(self, object);
+    if (home != Home::kElsewhere) {
+        return home == Home::kHere ? call_here(object.get(), arguments, nargsf, count, names)
+                                   : nullptr;
+    }
     Operation operation(self);
-    if (!operation.start()) {
-        return nullptr;
-    }
-    if (operation.is_local()) {
-        return call_here(operation, arguments, positional, count, names);
-    }
-    if (!pack_arguments(operation.arguments(), arguments, count, names) || !operation.enter()) {
+    if (!operation.start() || !pack_arguments(operation.arguments(), arguments, count, names)
+        || !operation.enter()) {
         return nullptr;
     }
     call_there(operation, positional, count);

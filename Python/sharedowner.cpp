@@ -358,23 +358,9 @@ void add_drops(PyThreadState *tstate, DropTargets &targets)
     _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
 }
 
-bool enter_gate(Owner &owner)
+void wake_closer(Owner &owner)
 {
-    uint64_t old = owner.gate.fetch_add(kGateEntry, std::memory_order_acquire);
-    if ((old & kGateClosing) != 0) [[unlikely]] {
-        leave_gate(owner);
-        return false;
-    }
-    return true;
-}
-
-void leave_gate(Owner &owner)
-{
-    uint64_t old = owner.gate.fetch_sub(kGateEntry, std::memory_order_release);
-    if ((old & kGateClosing) != 0) [[unlikely]] {
-        // Only the address counts from here on: the closer may be gone already.
-        _PyParkingLot_UnparkAll(&owner.gate);
-    }
+    _PyParkingLot_UnparkAll(&owner.gate);
 }
 
 void release(Owner &owner)

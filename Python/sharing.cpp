@@ -121,7 +121,7 @@ PyObject *make_big_integer(bool negative, const void *digits, Py_ssize_t count)
 
 }  // namespace
 
-Parcel::~Parcel()
+void Parcel::destroy()
 {
     clear();
     if (nodes_ != inline_nodes_) {
@@ -150,6 +150,7 @@ void Parcel::clear()
     roll_back(Mark{0});
     next_ = 0;
     bytes_used_ = 0;
+    owns_ = false;
     give_back();
 }
 
@@ -304,6 +305,7 @@ int Parcel::pack_bytes(PyObject *value, Kind kind, uint8_t detail, const void *b
     node->size = size;
     node->bytes = bytes;
     node->owns_bytes = own;
+    owns_ |= own;
     return 0;
 }
 
@@ -377,6 +379,7 @@ int Parcel::pack_proxy(PyObject *value)
         return -1;
     }
     node->cell = proxy.cell;
+    owns_ = true;
     return 0;
 }
 
@@ -392,6 +395,7 @@ int Parcel::pack_wrapped(PyObject *value)
         return -1;
     }
     node->cell = cell;
+    owns_ = true;
     return 0;
 }
 

@@ -24,8 +24,41 @@
 
 namespace pyshared {
 
-// What an operation goes through, in this order: start, [pack arguments, enter, unpack them, run,
-// pack the result, leave, unpack it] or, in the owner itself, just run.
+// In the owner itself nothing crosses and nothing is entered.
+
+// What a proxy in its object's own interpreter is worth.
+enum class Home : uint8_t {
+    kHere,          // the object lives here and can be used
+    kElsewhere,     // it does not, or cannot be used: an Operation knows what to say
+    kTooDeep,       // RecursionError is set
+};
+
+// Tstate: attached.  Refs: `object` gets one on kHere.
+[[nodiscard]] inline Home find_at_home(PyObject *proxy, Ref &object)
+{
+    ProxyObject &self = *as_proxy(proxy);
+    PyThreadState *tstate = _PyThreadState_GET();
+    Owner &here = *owner_of(tstate);
+    if (!self.uses.enter()) {
+        return Home::kElsewhere;
+    }
+    SharedCell &cell = *self.cell;
+    if (cell.owner == &here && !cell.load().dead()) {
+        self.armed = false;
+        LocalLock lock(here);
+        object = Ref::borrow(cell.object);
+    }
+    end_use(self);
+    if (!object) {
+        return Home::kElsewhere;
+    }
+    return _Py_EnterRecursiveCallTstate(tstate, " while using a shared object") == 0
+               ? Home::kHere
+               : Home::kTooDeep;
+}
+
+// Elsewhere an operation goes through, in this order: start, pack arguments, enter, unpack them,
+// run, pack the result, leave, unpack it.
 class [[nodiscard]] Operation final {
 public:
     // Tstate: attached to the caller.  Refs: borrowed.
@@ -37,10 +70,7 @@ public:
     // Errors: false with DeadProxyError, RecursionError or MemoryError set.
     [[nodiscard]] bool start();
 
-    // Is the caller the owner?
-    bool is_local() const { return local_; }
-
-    // The object; borrowed.  Locally after start(), else after enter().
+    // The object; borrowed.  After enter().
     PyObject *object() const { return object_; }
 
     // Arguments go here, while attached to the caller, and come from here in the owner.
@@ -74,7 +104,6 @@ private:
     ProxyObject &proxy_;
     Owner &here_;
     const bool in_use_;
-    const bool local_;
     bool guards_recursion_ = false;
     Result result_kind_ = Result::kNothing;
     PyObject *object_ = nullptr;    // one reference, the owner's
@@ -113,7 +142,8 @@ template <> struct Argument<PyObject *> {
         if (original == nullptr) {
             return true;
         }
-        value = Ref::steal(unwrap_home(original));
+        value = PySharedObjectProxy_Check(original) ? Ref::steal(unwrap_home(original))
+                                                    : Ref::borrow(original);
         return static_cast<bool>(value);
     }
     bool unpack(Parcel &parcel, PyObject *)
@@ -145,28 +175,33 @@ template <class R, class... A, R (*Function)(PyObject *, A...)> struct OnObject<
 
     static R run(PyObject *proxy, A... arguments)
     {
-        Operation operation(proxy);
-        if (!operation.start()) {
+        Ref object;
+        switch (find_at_home(proxy, object)) {
+        case Home::kHere:
+            return run_here(object.get(), arguments...);
+        case Home::kElsewhere:
+            return run_there(proxy, arguments...);
+        case Home::kTooDeep:
             return failure();
         }
-        return operation.is_local() ? run_here(operation, arguments...)
-                                    : run_there(operation, arguments...);
+        Py_UNREACHABLE();
     }
 
 private:
-    static R run_here(Operation &operation, A... arguments)
+    static R run_here(PyObject *object, A... arguments)
     {
         std::tuple<Argument<A>...> here;
         return std::apply([&](auto &...argument) {
             return (argument.unwrap(arguments) && ...)
-                       ? Function(operation.object(), argument.get()...)
+                       ? Function(object, argument.get()...)
                        : failure();
         }, here);
     }
 
-    static R run_there(Operation &operation, A... arguments)
+    static R run_there(PyObject *proxy, A... arguments)
     {
-        if (!(Argument<A>::pack(operation.arguments(), arguments) && ...)
+        Operation operation(proxy);
+        if (!operation.start() || !(Argument<A>::pack(operation.arguments(), arguments) && ...)
             || !operation.enter()) {
             return failure();
         }

@@ -153,13 +153,31 @@ private:
 inline constexpr uint64_t kGateClosing = 1;
 inline constexpr uint64_t kGateEntry = 2;
 
-// Step inside the owner's gate; false if it is closing or gone.
-// Tstate: any.  Locks: none.
-[[nodiscard]] bool enter_gate(Owner &owner);
+// Wake whoever waits for the last one to leave.  Only the record's address counts.
+void wake_closer(Owner &owner);
 
 // Step out again, waking a closer that waits.
 // Tstate: any.  Locks: none.
-void leave_gate(Owner &owner);
+inline void leave_gate(Owner &owner)
+{
+    uint64_t old = owner.gate.fetch_sub(kGateEntry, std::memory_order_release);
+    if ((old & kGateClosing) != 0) [[unlikely]] {
+        // The closer may be gone already.
+        wake_closer(owner);
+    }
+}
+
+// Step inside the owner's gate; false if it is closing or gone.
+// Tstate: any.  Locks: none.
+[[nodiscard]] inline bool enter_gate(Owner &owner)
+{
+    uint64_t old = owner.gate.fetch_add(kGateEntry, std::memory_order_acquire);
+    if ((old & kGateClosing) != 0) [[unlikely]] {
+        leave_gate(owner);
+        return false;
+    }
+    return true;
+}
 
 // How many are inside.
 inline uint64_t entries_in_flight(const Owner &owner)

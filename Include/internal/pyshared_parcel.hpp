@@ -40,7 +40,12 @@ public:
     }
     // What was not unpacked is dropped.
     // Tstate: any, if keeps_anything() is false; else attached to the sender.
-    ~Parcel();
+    ~Parcel()
+    {
+        if (owns_ || kept_count_ != 0 || nodes_ != inline_nodes_ || kept_ != inline_kept_) {
+            destroy();
+        }
+    }
     Parcel(const Parcel &) = delete;
     Parcel &operator=(const Parcel &) = delete;
 
@@ -88,6 +93,8 @@ public:
     void roll_back(Mark mark);
 
 private:
+    void destroy();
+
     enum class Kind : uint8_t {
         kTaken,         // unpacked already: nothing to drop
         kAbsent,
@@ -162,6 +169,7 @@ private:
     uint32_t kept_count_ = 0;
     uint32_t kept_capacity_ = kInlineKept;
     uint32_t bytes_used_ = 0;
+    bool owns_ = false;             // a node has a handle or raw memory to drop
     Node *nodes_ = inline_nodes_;
     Kept *kept_ = inline_kept_;
     Kept inline_kept_[kInlineKept];
