@@ -17,7 +17,6 @@
 
 #include "pyshared_fork.hpp"
 
-#include "pyshared_census.hpp"
 #include "pyshared_entry.hpp"
 #include "pyshared_scope.hpp"
 
@@ -101,7 +100,7 @@ void _PyShared_AfterForkChild(void)
     if (survivor == nullptr || !_Py_IsMainInterpreter(tstate->interp)) {
         return;
     }
-    reset_census_lock();
+    reset_births_lock();
     forget_other_thread_states();
     survivor->local_mutex = {};
     survivor->request_mutex = {};

@@ -12,6 +12,7 @@
 
 #include "pyshared_owner.hpp"
 
+#include "pyshared_births.hpp"
 #include "pyshared_census.hpp"
 #include "pyshared_entry.hpp"
 #include "pyshared_fork.hpp"
@@ -820,7 +821,7 @@ int _PyShared_InterpreterDelete(PyInterpreterState *interp)
     if (_Py_IsMainInterpreter(interp)) {
         _PyShared_ThreadExit();
         cell_pool().release_all();
-        clear_census();
+        clear_births();
     }
     return !abandoned;
 }

@@ -25,7 +25,7 @@ void forget_other_thread_states();
 // In the child: an interpreter is gone; what it was asked is refused by the survivor.
 void inherit_requests(Owner &gone, Owner &survivor);
 
-// In the child: nobody holds the census's lock.
-void reset_census_lock();
+// In the child: nobody holds the lock of the births.
+void reset_births_lock();
 
 }  // namespace pyshared
