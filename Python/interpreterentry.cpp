@@ -13,6 +13,7 @@
 
 #include "pyshared_fork.hpp"
 #include "pyshared_guards.hpp"
+#include "pyshared_signal.hpp"
 
 #include "pycore_gil.h"
 #include "pycore_pylifecycle.h"
@@ -347,6 +348,27 @@ void detach(PyThreadState *tstate)
     _PyThreadState_Detach(tstate);
 }
 
+// Attach a thread state of an interpreter that this thread enters, and have signals follow it.
+void attach_elsewhere(PyThreadState *inside)
+{
+    bool main_thread = let_signals_interrupt(inside);
+    attach(inside);
+    if (main_thread) {
+        notice_earlier_signal(inside);
+    }
+}
+
+// The way back.  The thread state of the outermost interpreter is the one that signals reach anyway.
+void attach_again(PyThreadState *from)
+{
+    bool outermost = cache.innermost == nullptr;
+    bool main_thread = let_signals_interrupt(outermost ? nullptr : from);
+    attach(from);
+    if (main_thread && !outermost) {
+        notice_earlier_signal(from);
+    }
+}
+
 }  // namespace
 
 InterpreterEntry::Outcome InterpreterEntry::enter(Owner &owner)
@@ -366,7 +388,7 @@ InterpreterEntry::Outcome InterpreterEntry::enter(Owner &owner)
         return Outcome::kNoMemory;
     }
     copy_stack_limits(from, inside);
-    attach(inside);
+    attach_elsewhere(inside);
     owner_ = &owner;
     inside_ = inside;
     count_switch(owner);
@@ -386,7 +408,7 @@ void InterpreterEntry::leave()
     take_over_drops(owner, dropped);
     pop_link(link_);
     detach(inside_);
-    attach(from);
+    attach_again(from);
     take_over_releases(owner, dropped);
     leave_gate(owner);
     add_drops(from, dropped);
@@ -497,6 +519,7 @@ extern "C" {
 
 void _PyShared_ThreadStateDeleted(PyThreadState *tstate)
 {
+    wait_for_signal_handlers();
     if (tstate->thread_id != PyThread_get_thread_ident()) {
         if (!reinterpret_cast<_PyThreadStateImpl *>(tstate)->shared_own) {
             foreign_deletions.fetch_add(1, std::memory_order_release);
@@ -544,7 +567,7 @@ PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState 
     }
     copy_stack_limits(from, tstate);
     owner_of(interp)->sessions.fetch_add(1, std::memory_order_acq_rel);
-    attach(tstate);
+    attach_elsewhere(tstate);
     if (kFreeThreaded && has_pending_calls(interp)) {
         // With the GIL, taking it looks for them.
         _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
@@ -561,7 +584,7 @@ void _PyShared_ExitSession(_PyShared_Switch *link)
     take_over_drops(owner, dropped);
     pop_link(*link);
     detach(session);
-    attach(link->from);
+    attach_again(link->from);
     take_over_releases(owner, dropped);
     owner.sessions.fetch_sub(1, std::memory_order_acq_rel);
     add_drops(link->from, dropped);

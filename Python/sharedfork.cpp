@@ -100,6 +100,7 @@ void _PyShared_AfterForkChild(void)
     if (survivor == nullptr || !_Py_IsMainInterpreter(tstate->interp)) {
         return;
     }
+    reset_signals();
     reset_births_lock();
     forget_other_thread_states();
     survivor->local_mutex = {};

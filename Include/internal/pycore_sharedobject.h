@@ -20,6 +20,8 @@
    _PyShared_SafePoint             ceval_gil.c  _Py_HandlePending     run releases
    _PyShared_ReleasesPending       ceval_gil.c                        raise the eval breaker
    _PyShared_LookAfter             crossinterp.c                      pending calls
+   _PyShared_SignalReceived        ceval_gil.c                        interrupt another one
+   _PyShared_HandleSignals         ceval_gil.c, signalmodule.c        run main's handlers
    _PyShared_RefuseFork            posixmodule.c                      not inside a call
    _PyShared_BeforeFork, After...  posixmodule.c                      fork with interpreters
    _PyShared_StackLimits           ceval.c                            ask the OS once a thread
@@ -140,6 +142,18 @@ extern PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThrea
                                              struct _PyShared_Switch *link);
 /* Back to link->from.  Tstate: attached to the session's, which is cleared. */
 extern void _PyShared_ExitSession(struct _PyShared_Switch *link);
+
+/* Signals */
+
+/* A signal has arrived: interrupt the main thread also in another interpreter.
+   Called by signal handlers, in any thread. */
+extern void _PyShared_SignalReceived(void);
+
+/* Run the handlers of the main interpreter, if this is the main thread on its
+   way from there.
+   Tstate: attached to another interpreter.  Python: in the main interpreter.
+   Errors: -1 with what a handler raised. */
+PyAPI_FUNC(int) _PyShared_HandleSignals(void);
 
 /* fork() */
 

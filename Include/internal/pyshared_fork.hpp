@@ -25,6 +25,9 @@ void forget_other_thread_states();
 // In the child: an interpreter is gone; what it was asked is refused by the survivor.
 void inherit_requests(Owner &gone, Owner &survivor);
 
+// In the child: the main thread is in no other interpreter, and no handler runs elsewhere.
+void reset_signals();
+
 // In the child: nobody holds the lock of the births.
 void reset_births_lock();
 

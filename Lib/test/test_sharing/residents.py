@@ -6,6 +6,7 @@ Imports little: each interpreter that is made for a test has to import it.
 import contextvars
 import gc
 import sys
+import textwrap
 import threading
 import time
 import weakref
@@ -195,6 +196,18 @@ def raised_by(function, /, *args):
 
 def current_id():
     return interpreters.get_current().id
+
+
+def execute(source):
+    exec(source, {})
+
+
+def execute_with(source, flag):
+    exec(source, {'flag': flag})
+
+
+def compiled(source):
+    return SharedObjectProxy(lambda: execute(textwrap.dedent(source)))
 
 
 def identifier():
