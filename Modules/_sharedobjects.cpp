@@ -220,13 +220,28 @@ template <int (*Register)(PyObject *)> PyObject *register_with(PyObject *, PyObj
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(copy_here_doc,
-"copy_here($module, proxy, /)\n--\n\n"
-"Return the proxy's object, in its owner, or a pickled copy elsewhere.");
+PyDoc_STRVAR(unwrap_doc,
+"unwrap($module, obj, /)\n--\n\n"
+"Return the object behind a proxy, in its owner; anything else as it is.");
 
-PyObject *copy_object_here(PyObject *, PyObject *object)
+PyObject *unwrap(PyObject *, PyObject *object)
 {
-    return check_proxy(object, "copy_here") == nullptr ? nullptr : copy_here(object);
+    return unwrap_home(object);
+}
+
+PyDoc_STRVAR(prepare_copy_doc,
+"prepare_copy($module, proxy, function, /)\n--\n\n"
+"Call a function of the module _copying with the proxy's object, in its owner.");
+
+PyObject *prepare_copy_of(PyObject *, PyObject *args)
+{
+    PyObject *proxy;
+    const char *function;
+    if (!PyArg_ParseTuple(args, "Os", &proxy, &function)
+        || check_proxy(proxy, "prepare_copy") == nullptr) {
+        return nullptr;
+    }
+    return prepare_copy(proxy, function);
 }
 
 PyDoc_STRVAR(share_stats_doc,
@@ -406,7 +421,8 @@ PyMethodDef module_methods[] = {
      register_interpreter_doc},
     {"register_copied", register_with<register_copied_class>, METH_O, register_copied_doc},
     {"register_rebuilt", register_with<register_rebuilt_class>, METH_O, register_rebuilt_doc},
-    {"copy_here", copy_object_here, METH_O, copy_here_doc},
+    {"unwrap", unwrap, METH_O, unwrap_doc},
+    {"prepare_copy", prepare_copy_of, METH_VARARGS, prepare_copy_doc},
     {"_arrive", arrive, METH_O, arrive_doc},
     {},
 };

@@ -59,11 +59,11 @@ int rebuild_to_data(PyThreadState *tstate, PyObject *object, _PyXIData_t *xidata
     return 0;
 }
 
-// The object as a result that is copied.
-PyObject *object_to_copy(PyObject *object)
+// What a function of the Python part makes of the object.
+PyObject *apply_in_owner(PyObject *object, const char *function)
 {
-    Ref wrapper = Ref::steal(PyImport_ImportModuleAttrString(kModule, "PickleWrapper"));
-    return wrapper ? PyObject_CallOneArg(wrapper.get(), object) : nullptr;
+    Ref callable = Ref::steal(PyImport_ImportModuleAttrString(kModule, function));
+    return callable ? PyObject_CallOneArg(callable.get(), object) : nullptr;
 }
 
 }  // namespace
@@ -78,14 +78,9 @@ int register_rebuilt_class(PyObject *cls)
     return register_class(cls, rebuild_to_data);
 }
 
-PyObject *copy_here(PyObject *proxy)
+PyObject *prepare_copy(PyObject *proxy, const char *function)
 {
-    PyObject *object = unwrap_home(proxy);
-    if (object == nullptr || object != proxy) {
-        return object;
-    }
-    Py_DECREF(object);
-    return on_object<object_to_copy>(proxy);
+    return on_object<apply_in_owner>(proxy, function);
 }
 
 }  // namespace pyshared

@@ -38,10 +38,11 @@ inline constexpr size_t kTokenSize = 16;
 [[nodiscard]] int register_copied_class(PyObject *cls);
 [[nodiscard]] int register_rebuilt_class(PyObject *cls);
 
-// The object itself, in its owner; elsewhere a pickled copy.
-// Tstate: attached.  Refs: borrowed, result new.  Python: pickling runs, here and in the owner.
+// What the function of that name in concurrent.interpreters._copying returns for the proxy's
+// object, in its owner.
+// Tstate: attached.  Refs: borrowed, result new.  Python: the function runs in the owner.
 // Errors: null with an exception set.
-[[nodiscard]] PyObject *copy_here(PyObject *proxy);
+[[nodiscard]] PyObject *prepare_copy(PyObject *proxy, const char *function);
 
 // Pickles that cross: within _PyShared_PickleDumps() a proxy pickles as a token, whose cell the
 // session keeps alive until the pickle is freed.

@@ -16,6 +16,7 @@ import dataclasses
 import functools
 import json
 import multiprocessing.managers
+import pickle
 import re
 import resource
 import statistics
@@ -29,6 +30,7 @@ from concurrent import interpreters
 # The base has no sharing.
 share = getattr(interpreters, 'share', None)
 wrap = getattr(interpreters, 'SharedObjectProxy', None)
+materialize = getattr(interpreters, 'materialize', None)
 
 REPEATS = 6
 TIME_OF_A_REPEAT = 0.004        # seconds
@@ -56,9 +58,13 @@ def give(x):
 def take(x):
     pass
 
+def count(length):
+    return list(range(length))
+
 objects = dict(
     p=Counter(Counter()), l=list(range(1000, 1100)), s=set(range(1000, 1100)), d={},
-    steps=list(range(1000, 2000)), f=give, take=take, chain=chain, Counter=Counter)
+    steps=list(range(1000, 2000)), f=give, take=take, chain=chain, Counter=Counter,
+    buffer=bytearray, count=count)
 '''
 CHAIN = 2000                    # how many objects "never seen" and "dropping" need at a time
 
@@ -111,6 +117,15 @@ def copying_lines():
     yield Line('1 MB memcpy', 'bytes(megabyte)', base=True)
     yield Line('1 MB of bytes', 'take(some_bytes)', ('<= 1.3 1 MB memcpy',))
     yield Line('1 MB of str', 'take(some_str)', ('<= 1.3 1 MB memcpy',))
+    yield Line('64 MB memcpy', 'bytearray(large)', base=True, number=1,
+               setup='large = bytearray(64 * MB)')
+    yield Line('materialize(64 MB bytearray)', 'materialize(large)', ('<= 1.3 64 MB memcpy',),
+               number=1, setup='large = buffer(64 * MB)')
+    yield Line('10^6 ints, pickled and unpickled', 'loads(dumps(numbers))', base=True, number=1,
+               setup='numbers = list(range(10**6))')
+    yield Line('materialize(list of 10^6 ints)', 'materialize(numbers)',
+               ('<= 1.1 10^6 ints, pickled and unpickled',), number=1,
+               setup='numbers = count(10**6)')
 
 
 def life_lines():
@@ -213,7 +228,8 @@ class World:
         self.owner = self.new_interpreter()
         queue = interpreters.create_queue()
         self.local = {
-            'share': share, 'noop': noop, 'mine': object(),
+            'share': share, 'materialize': materialize, 'noop': noop, 'MB': MB,
+            'dumps': pickle.dumps, 'loads': pickle.loads, 'mine': object(),
             'put': queue.put_nowait, 'get': queue.get_nowait,
             'execute': self.owner.exec, 'call': self.owner.call,
             'megabyte': bytearray(MB), 'some_bytes': bytes(MB), 'some_str': 'x' * MB,

@@ -1,6 +1,11 @@
 """Copies instead of proxies: materialize(), dont_share(), PickleWrapper, Rebuild."""
 
+import array
+import pickle
+import textwrap
 import threading
+from test.support import script_helper
+from test.support.os_helper import temp_dir
 from concurrent import interpreters
 from concurrent.interpreters import (
     DeadProxyError, NotShareableError, PickleWrapper, Rebuild, SharedObjectProxy, dont_share,
@@ -31,6 +36,23 @@ class StandIn:
 class Plain:
     def __init__(self, value):
         self.value = value
+
+
+# The size from which the contents of an object are read in the owner's memory.
+LARGE = 1 << 16
+
+
+class Buffered:
+    """Pickles as numpy's arrays do: what it holds is a buffer out of band."""
+
+    def __init__(self, contents):
+        self.contents = contents
+
+    def __reduce_ex__(self, protocol):
+        return Buffered, (pickle.PickleBuffer(self.contents),)
+
+    def __eq__(self, other):
+        return bytes(self.contents) == bytes(other.contents)
 
 
 def make_value(source):
@@ -72,6 +94,19 @@ def call_for_error(p):
         return type(exc).__name__, str(exc)
 
 
+def copied_parts(p):
+    """Whether the copies of one object in a list are one, the types, and the copies."""
+    first, other, again = materialize(p)
+    return first is again, type(first).__name__, type(other).__name__, (first, other)
+
+
+def copy_and_resize(p):
+    """The owner's object is as free as it was once the copy is made."""
+    copy = materialize(p)
+    p.extend(b'more')
+    return len(copy), len(p)
+
+
 def copied(p):
     copy = materialize(p)
     return type(copy).__name__, copy
@@ -107,6 +142,28 @@ class AcrossCopies:
                 value = eval(source)
                 self.assertEqual(self.using(copied, make_value, source),
                                  (type(value).__name__, value))
+
+    def test_materialize_what_is_large(self):
+        for first, other in (
+                ('bytearray(range(256)) * (LARGE // 256)', 'bytes(LARGE)'),
+                ('b"x" * (LARGE - 1)', 'bytearray(LARGE + 1)'),
+                ('"x" * LARGE', '"\\u1234" * LARGE'),
+                ('array.array("d", range(LARGE))', 'array.array("w", "text")'),
+                ('array.array("b")', 'array.array("Q", [2**64 - 1]) * LARGE'),
+                ('Buffered(bytearray(LARGE))', 'Buffered(bytes(LARGE + 5))'),
+                ('Buffered(array.array("i", [5]) * LARGE)', 'Buffered(b"short")'),
+                ('Buffered(memoryview(bytearray(LARGE)).cast("B", [2, LARGE // 2]))', '5'),
+                ('list(range(LARGE))', '{1: bytearray(10 * LARGE), 2: (b"y" * LARGE,)}')):
+            with self.subTest(first):
+                source = f'(lambda x: [x, {other}, x])({first})'
+                ours = eval(source)
+                self.assertEqual(
+                    self.using(copied_parts, make_value, source),
+                    (True, type(ours[0]).__name__, type(ours[1]).__name__, tuple(ours[:2])))
+
+    def test_a_large_object_is_let_go(self):
+        self.assertEqual(self.using(copy_and_resize, make_value, 'bytearray(200_000)'),
+                         (200_000, 200_004))
 
     def test_a_copy_is_its_own(self):
         self.assertEqual(self.using(copy_and_change, make_value, '[1, 2, 3]'),
@@ -154,6 +211,36 @@ class LocalTests(SharingTestCase):
         release(p)
         with self.assertRaises(DeadProxyError):
             materialize(p)
+
+    def test_materialize_what_cannot_be_unpickled(self):
+        name = 'concurrent.interpreters._no_such_module'
+        p = self.sub.call(make_value, f'__import__("types").ModuleType({name!r})')
+        with self.assertRaises(NotShareableError):
+            materialize(p)
+        del p
+
+    def test_classes_of_the_main_module(self):
+        """The other interpreter's __main__ is not the program."""
+        program = textwrap.dedent("""\
+            from concurrent import interpreters
+
+            class Thing:
+                def __init__(self, value):
+                    self.value = value
+
+            def copied(p):
+                copy = interpreters.materialize(p)
+                return type(copy).__name__, copy.value
+
+            if __name__ == '__main__':
+                interp = interpreters.create()
+                print(interp.call(copied, interpreters.share(Thing((1, b'2')))))
+                interp.close()
+            """)
+        with temp_dir() as path:
+            script = script_helper.make_script(path, 'program', program)
+            result = script_helper.assert_python_ok(script)
+        self.assertEqual(result.out.strip(), b"('Thing', (1, b'2'))")
 
     def test_natively_shareable(self):
         for value in dont_share([1]), Rebuild(Plain, 1):
