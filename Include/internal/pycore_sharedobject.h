@@ -17,6 +17,7 @@
    _PyShared_InterpreterDelete     pystate.c                          part with the record
    _PyShared_ThreadStateDeleted    pystate.c  tstate_delete_common    forget a thread state
    _PyShared_ThreadExit            pystate.c                          delete this thread's own
+   _PyShared_MaySeeFrames          pystate.c                          sys._current_frames()
    _PyShared_SafePoint             ceval_gil.c  _Py_HandlePending     run releases
    _PyShared_ReleasesPending       ceval_gil.c                        raise the eval breaker
    _PyShared_LookAfter             crossinterp.c                      pending calls
@@ -106,6 +107,15 @@ extern void _PyShared_ThreadStateDeleted(PyThreadState *tstate);
 /* Delete the thread states we made for the calling thread.
    Tstate: none attached. */
 extern void _PyShared_ThreadExit(void);
+
+/* May a thread look at the frames of that interpreter's threads, and hold them?
+   Not where they run under a GIL of their own.
+   Tstate: attached. */
+static inline int
+_PyShared_MaySeeFrames(PyThreadState *tstate, PyInterpreterState *interp)
+{
+    return interp->ceval.gil == tstate->interp->ceval.gil;
+}
 
 /* Run the releases that wait for this interpreter, and for idle owners of
    what this interpreter dropped.
