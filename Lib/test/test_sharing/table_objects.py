@@ -46,7 +46,6 @@ group('text', 'Angle(3)', '''
     len(x)
     x.__fspath__()
     pathlib.PurePosixPath(x)
-    open(x)
     print(x, file=(out := io.StringIO())); out.getvalue()
     ', '.join(map(str, [x, x]))
 ''')

@@ -569,7 +569,7 @@ class ClosingTests(SharingTestCase):
         for name, use in self.USES.items():
             for dead in (proxy, derived):
                 with self.subTest(name), self.assertRaisesRegex(
-                        DeadProxyError, rf"'Box' object of interpreter {interp.id}: .*closed"):
+                        DeadProxyError, rf"'Box' object of interpreter {interp.id}\b.*: .*closed"):
                     use(dead)
         self.assertFalse(interpreters.is_alive(proxy))
         self.assertIn('Box', repr(proxy))
