@@ -235,6 +235,16 @@ bool is_alive(const ProxyObject &proxy)
            && (cell.owner->gate.load(std::memory_order_acquire) & kGateClosing) == 0;
 }
 
+const Owner *owner_if_alive(ProxyObject &proxy)
+{
+    if (!proxy.uses.enter()) {
+        return nullptr;
+    }
+    const Owner *owner = proxy.cell->load().dead() ? nullptr : proxy.cell->owner;
+    end_use(proxy);
+    return owner;
+}
+
 void end_use(ProxyObject &proxy)
 {
     if (proxy.uses.leave()) {

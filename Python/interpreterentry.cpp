@@ -13,6 +13,7 @@
 
 #include "pyshared_fork.hpp"
 #include "pyshared_guards.hpp"
+#include "pyshared_scope.hpp"
 #include "pyshared_signal.hpp"
 
 #include "pycore_gil.h"
@@ -222,6 +223,7 @@ void copy_stack_limits(const PyThreadState *from, PyThreadState *to)
 void push_link(_PyShared_Switch &link, PyThreadState *from)
 {
     link.from = from;
+    link.homecomers = nullptr;
     link.outer = std::exchange(cache.innermost, &link);
 }
 
@@ -414,6 +416,36 @@ void InterpreterEntry::leave()
     add_drops(from, dropped);
 }
 
+void InterpreterEntry::close_homecomers()
+{
+    auto *scope = static_cast<Scope *>(std::exchange(link_.homecomers, nullptr));
+    scope->close();
+    scope->release();
+}
+
+Owner &caller_of_this_thread()
+{
+    return *owner_of(cache.innermost->from);
+}
+
+Scope *homecoming_scope()
+{
+    const PyInterpreterState *here = _PyThreadState_GET()->interp;
+    _PyShared_Switch *outermost = nullptr;
+    for (_PyShared_Switch *link = cache.innermost; link != nullptr; link = link->outer) {
+        if (link->from->interp == here && !link->is_session) {
+            outermost = link;
+        }
+    }
+    if (outermost == nullptr) {
+        return nullptr;
+    }
+    if (outermost->homecomers == nullptr) {
+        outermost->homecomers = Scope::create();
+    }
+    return static_cast<Scope *>(outermost->homecomers);
+}
+
 bool this_thread_is_inside(const PyInterpreterState *interp)
 {
     return find_in_chain(interp) != nullptr;
@@ -572,6 +604,7 @@ PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState 
         // With the GIL, taking it looks for them.
         _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
     }
+    link->is_session = 1;
     push_link(*link, from);
     return tstate;
 }

@@ -300,16 +300,6 @@ uint64_t calls_that_stay(const Owner &owner)
     return entries_in_flight(owner);
 }
 
-PyObject *make_error_class(const char *name, const char *doc, PyObject *base, PyObject *base2)
-{
-    Ref bases = Ref::steal(base2 == nullptr ? PyTuple_Pack(1, base)
-                                            : PyTuple_Pack(2, base, base2));
-    if (!bases) {
-        return nullptr;
-    }
-    return PyErr_NewExceptionWithDoc(name, doc, bases.get(), nullptr);
-}
-
 }  // namespace
 
 void DropTargets::add(Owner &owner)
@@ -508,43 +498,6 @@ void raise_dead(const SharedCell &cell)
     if (message && type != nullptr) {
         PyErr_SetObject(type, message.get());
     }
-}
-
-PyObject *dead_proxy_error(Owner &here)
-{
-    if (here.dead_proxy_error == nullptr) {
-        here.dead_proxy_error = make_error_class(
-            "concurrent.interpreters.DeadProxyError",
-            "A proxy was used whose object is gone.\n\n"
-            "The message says what was wrapped, by which interpreter, and why it is dead: its\n"
-            "scope was closed, it was released or revoked, or its owner was closed.",
-            PyExc_RuntimeError, PyExc_ReferenceError);
-    }
-    return here.dead_proxy_error;
-}
-
-PyObject *remote_error(Owner &here)
-{
-    if (here.remote_error == nullptr) {
-        here.remote_error = make_error_class(
-            "concurrent.interpreters.RemoteError",
-            "An exception of another interpreter whose class this one cannot have.\n\n"
-            "exception -- a proxy of the exception itself\n"
-            "excinfo   -- its type, message and formatted traceback",
-            PyExc_InterpreterError, nullptr);
-    }
-    return here.remote_error;
-}
-
-PyObject *remote_traceback(Owner &here)
-{
-    if (here.remote_traceback == nullptr) {
-        here.remote_traceback = make_error_class(
-            "concurrent.interpreters.RemoteTraceback",
-            "Where an exception was raised in the interpreter that it came from; its cause.",
-            PyExc_Exception, nullptr);
-    }
-    return here.remote_traceback;
 }
 
 PyObject *share_name(Owner &here)

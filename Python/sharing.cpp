@@ -369,23 +369,28 @@ int Parcel::pack_proxy(PyObject *value)
         raise_dead(*proxy.cell);
         return -1;
     }
+    return pack_cell(*proxy.cell);
+}
+
+int Parcel::pack_cell(SharedCell &cell)
+{
     Node *node = append(Kind::kCell);
     if (node == nullptr) {
         return -1;
     }
-    if (!take_handle(*proxy.cell)) {
+    if (!take_handle(cell)) {
         --count_;
         PyErr_SetString(PyExc_OverflowError, "too many references to one shared object");
         return -1;
     }
-    node->cell = proxy.cell;
+    node->cell = &cell;
     owns_ = true;
     return 0;
 }
 
-int Parcel::pack_wrapped(PyObject *value)
+int Parcel::pack_wrapped(PyObject *value, Scope *scope)
 {
-    SharedCell *cell = cell_for(sender_, value, scope_);
+    SharedCell *cell = cell_for(sender_, value, scope);
     if (cell == nullptr) {
         return -1;
     }
@@ -493,6 +498,18 @@ int Parcel::unpack(PyObject **value)
     }
     *value = unpack_node(node);
     return *value == nullptr ? -1 : 0;
+}
+
+SharedCell *Parcel::unpack_cell()
+{
+    assert(next_ < count_);
+    Node &node = nodes_[next_++];
+    if (node.kind == Kind::kAbsent) {
+        return nullptr;
+    }
+    assert(node.kind == Kind::kCell);
+    node.kind = Kind::kTaken;
+    return node.cell;
 }
 
 PyObject *Parcel::unpack_node(Node &node)

@@ -143,6 +143,8 @@ extern void _PyShared_StackLimits(void (*ask)(uintptr_t *, uintptr_t *, uintptr_
 struct _PyShared_Switch {
     struct _PyShared_Switch *outer;
     PyThreadState *from;
+    void *homecomers;       // scope of its exceptions that may come home; or null
+    int is_session;         // exceptions do not come home from a session
 };
 
 /* Make a thread state for a session in `interp` and attach it.

@@ -30,6 +30,9 @@ public:
         if (owner_ != nullptr) {
             leave();
         }
+        if (link_.homecomers != nullptr) {
+            close_homecomers();
+        }
     }
     InterpreterEntry(const InterpreterEntry &) = delete;
     InterpreterEntry &operator=(const InterpreterEntry &) = delete;
@@ -48,6 +51,8 @@ public:
     bool entered() const { return owner_ != nullptr; }
 
 private:
+    void close_homecomers();
+
     _PyShared_Switch link_{};
     Owner *owner_ = nullptr;
     PyThreadState *inside_ = nullptr;
@@ -57,6 +62,16 @@ private:
 // Is this thread, further out, inside that interpreter?
 // Tstate: any.
 bool this_thread_is_inside(const PyInterpreterState *interp);
+
+// The interpreter that this thread goes back to from the one it is in.
+// Tstate: attached, inside an entry.
+Owner &caller_of_this_thread();
+
+// The scope for exceptions of this interpreter that leave it and may come home to it: this thread,
+// further out, is in a call from it.  It is closed when the outermost such call has ended.
+// Tstate: attached.  Refs: borrowed.
+// Errors: null without an exception if there is no such call; null with MemoryError.
+[[nodiscard]] Scope *homecoming_scope();
 
 // Is this thread inside a call from another interpreter, or in a session there?
 bool this_thread_is_in_a_call();

@@ -18,4 +18,19 @@ void pack_exception(Parcel &parcel, PyObject *exception);
 // Errors: an exception is set, always.
 void raise_packed(Parcel &parcel);
 
+// The exception as str() shows it, and what to say if that fails.
+// Tstate: attached.  Refs: result new.  Python: __str__ runs.
+[[nodiscard]] PyObject *message_of(PyObject *exception);
+
+// A RemoteError for what `described` tells: (module, qualified name, message, report or None).
+// Tstate: attached.  Refs: borrowed, result new.
+[[nodiscard]] PyObject *make_remote_error(PyObject *described, PyObject *proxy);
+
+// What a RemoteError was made of; borrowed, nulls for anything else.
+struct RemoteParts {
+    PyObject *described = nullptr;
+    PyObject *proxy = nullptr;
+};
+[[nodiscard]] RemoteParts remote_parts(PyObject *exception);
+
 }  // namespace pyshared

@@ -55,8 +55,13 @@ public:
     // Errors: -1 with an exception set.
     [[nodiscard]] int pack(PyObject *value);
 
-    // Append a proxy of the value, whatever it is.
-    [[nodiscard]] int pack_wrapped(PyObject *value);
+    // Append a proxy of the value, whatever it is; its cell is in the parcel's scope, or in that one.
+    [[nodiscard]] int pack_wrapped(PyObject *value) { return pack_wrapped(value, scope_); }
+    [[nodiscard]] int pack_wrapped(PyObject *value, Scope *scope);
+
+    // Append a cell; the parcel takes a handle on it.
+    // Tstate: any; the caller keeps it from being recycled.
+    [[nodiscard]] int pack_cell(SharedCell &cell);
 
     // Append an object that is immortal in the receiver, or everywhere.
     [[nodiscard]] int pack_immortal(PyObject *value);
@@ -69,6 +74,10 @@ public:
     // Python: a registered type's code may run.
     // Errors: -1 with an exception set; *value is null.
     [[nodiscard]] int unpack(PyObject **value);
+
+    // Take a cell off, or "no value", which is null.  The handle goes to the caller.
+    // Tstate: any.
+    [[nodiscard]] SharedCell *unpack_cell();
 
     bool at_end() const { return next_ == count_; }
 

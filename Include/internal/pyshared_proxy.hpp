@@ -116,6 +116,9 @@ void raise_released(const ProxyObject &proxy);
 // Is the proxy usable, as far as can be told without entering the owner?
 bool is_alive(const ProxyObject &proxy);
 
+// The owner of a proxy that is usable, as far as can be told without entering it; or null.
+const Owner *owner_if_alive(ProxyObject &proxy);
+
 // Undo uses.enter(); the last use of a released proxy gives its handle up.
 void end_use(ProxyObject &proxy);
 

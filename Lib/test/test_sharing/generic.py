@@ -20,7 +20,6 @@ SUBCLASS = 'derives from the class under test: a proxied class cannot be a base 
 TYPE = 'asks for type(x), which is SharedObjectProxy'
 VALUE = 'asks for the identity of a value that crosses as a copy'
 LEFT = 'a C function looks into an operand of this interpreter, where a proxy does not pass'
-REMOTE = 'an exception that cannot be rebuilt comes back as RemoteError'
 SHAPE = 'an operand that should be refused is a proxy, and the type of proxies has every slot'
 CLASS = "expects the owner's exception class; what arrives is of this interpreter's class"
 REHASH = 'counts how often items are hashed, and what crosses is hashed again'
@@ -62,23 +61,6 @@ EXEMPT = {
         DecimalUsabilityTest.test_decimal_fraction_comparison
         FractionTest.test_limit_int FractionTest.testMixedPower''',
     REHASH: 'SetTest.test_do_not_rehash_dict_keys FrozenSetTest.test_do_not_rehash_dict_keys',
-    # Until an exception that comes home is the one that was raised.
-    REMOTE: '''
-        DictTest.test_eq DictTest.test_getitem DictTest.test_pop DictTest.test_repr
-        DictTest.test_setdefault DictTest.test_update
-        UserDictTest.test_eq UserDictTest.test_getitem UserDictTest.test_pop
-        UserDictTest.test_repr UserDictTest.test_setdefault OrderedDictTest.test_update
-        ListTest.test_contains_order ListTest.test_count ListTest.test_index ListTest.test_remove
-        TupleTest.test_contains_order TupleTest.test_index
-        UserListTest.test_contains_order UserListTest.test_count UserListTest.test_index
-        UserListTest.test_remove
-        SetTest.test_difference SetTest.test_difference_update SetTest.test_intersection
-        SetTest.test_intersection_update SetTest.test_symmetric_difference
-        SetTest.test_symmetric_difference_update SetTest.test_union SetTest.test_uniquification
-        SetTest.test_update
-        FrozenSetTest.test_difference FrozenSetTest.test_intersection
-        FrozenSetTest.test_symmetric_difference FrozenSetTest.test_union
-        FrozenSetTest.test_uniquification''',
 }
 
 

@@ -115,7 +115,7 @@ DIRECTIONS = (
 )
 
 
-def add_directions(namespace, base, *, across=False):
+def add_directions(namespace, base, *, across=False, subs=2):
     """Add a test case to a module for each direction, or for each that is across interpreters.
 
     The base has the tests, as a class that is no test case itself; they call
@@ -124,5 +124,5 @@ def add_directions(namespace, base, *, across=False):
     for name, owner, caller in DIRECTIONS[across:]:
         cls = type(name + base.__name__, (base, SharingTestCase), dict(
             __doc__=f'{base.__name__}, {name}.', __module__=base.__module__,
-            sub_count=2, owner=owner, caller=caller))
+            sub_count=subs, owner=owner, caller=caller))
         namespace[cls.__name__] = cls
