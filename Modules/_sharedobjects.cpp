@@ -212,13 +212,25 @@ PyDoc_STRVAR(register_rebuilt_doc,
 "register_rebuilt($module, cls, /)\n--\n\n"
 "Let instances of the class cross as their _parts(), to be rebuilt on arrival.");
 
-template <int (*Register)(PyObject *)> PyObject *register_with(PyObject *, PyObject *cls)
+template <int (*Function)(PyObject *)> PyObject *call_with(PyObject *, PyObject *object)
 {
-    if (Register(cls) < 0) {
+    if (Function(object) < 0) {
         return nullptr;
     }
     Py_RETURN_NONE;
 }
+
+PyDoc_STRVAR(check_crossing_doc,
+"check_crossing($module, obj, /)\n--\n\n"
+"Raise an exception if the object cannot go through a queue or a call.");
+
+PyDoc_STRVAR(check_pickling_doc,
+"check_pickling($module, obj, /)\n--\n\n"
+"Raise an exception if the object cannot cross inside of what is pickled.");
+
+PyDoc_STRVAR(check_packing_doc,
+"check_packing($module, obj, /)\n--\n\n"
+"Raise an exception if the object cannot be an argument of a proxy's method.");
 
 PyDoc_STRVAR(unwrap_doc,
 "unwrap($module, obj, /)\n--\n\n"
@@ -417,10 +429,13 @@ PyMethodDef module_methods[] = {
     {"_ask", ask_interpreter, METH_VARARGS, ask_doc},
     {"_serve", serve, METH_O, serve_doc},
     {"is_shareable", is_shareable, METH_O, is_shareable_doc},
-    {"register_interpreter", register_with<register_interpreter_class>, METH_O,
+    {"register_interpreter", call_with<register_interpreter_class>, METH_O,
      register_interpreter_doc},
-    {"register_copied", register_with<register_copied_class>, METH_O, register_copied_doc},
-    {"register_rebuilt", register_with<register_rebuilt_class>, METH_O, register_rebuilt_doc},
+    {"register_copied", call_with<register_copied_class>, METH_O, register_copied_doc},
+    {"register_rebuilt", call_with<register_rebuilt_class>, METH_O, register_rebuilt_doc},
+    {"check_crossing", call_with<check_crossing>, METH_O, check_crossing_doc},
+    {"check_pickling", call_with<check_pickling>, METH_O, check_pickling_doc},
+    {"check_packing", call_with<check_packing>, METH_O, check_packing_doc},
     {"unwrap", unwrap, METH_O, unwrap_doc},
     {"prepare_copy", prepare_copy_of, METH_VARARGS, prepare_copy_doc},
     {"_arrive", arrive, METH_O, arrive_doc},

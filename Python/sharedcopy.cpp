@@ -19,12 +19,11 @@ namespace {
 
 constexpr const char *kModule = "concurrent.interpreters._copying";
 
-// A PickleWrapper arrives as a copy of what it wraps.
+// A PickleWrapper arrives as a copy of what it wraps: dumps() of the Python part sees to it.
 // Tstate: attached to the sender.
 int pickled_to_data(PyThreadState *tstate, PyObject *wrapper, _PyXIData_t *xidata)
 {
-    Ref object = Ref::steal(PyObject_GetAttrString(wrapper, "object"));
-    return object ? _PyPickle_GetXIData(tstate, object.get(), xidata) : -1;
+    return _PyPickle_GetXIData(tstate, wrapper, xidata);
 }
 
 // A Rebuild crosses as the tuple of its parts and arrives as what the callable makes of them.

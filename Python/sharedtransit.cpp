@@ -189,6 +189,21 @@ bool has_share_method(PyObject *object)
     return method != nullptr;
 }
 
+// Make the data of something that crosses, and drop it.
+template <class Make> int drop_data(Make make)
+{
+    _PyXIData_t *data = _PyXIData_New();
+    if (data == nullptr) {
+        return -1;
+    }
+    if (make(_PyThreadState_GET(), data) < 0) {
+        PyMem_RawFree(data);
+        return -1;
+    }
+    _PyXIData_Free(data);
+    return 0;
+}
+
 }  // namespace
 
 PyObject *make_token(const SharedCell &cell)
@@ -249,6 +264,20 @@ bool is_registered(PyThreadState *tstate, PyObject *value)
            || (getdata.fallback != nullptr && getdata.fallback != share_result_to_data);
 }
 
+int check_crossing(PyObject *object)
+{
+    return drop_data([&](PyThreadState *tstate, _PyXIData_t *data) {
+        return _PyObject_GetXIData(tstate, object, _PyXIDATA_FULL_FALLBACK, data);
+    });
+}
+
+int check_pickling(PyObject *object)
+{
+    return drop_data([&](PyThreadState *tstate, _PyXIData_t *data) {
+        return _PyPickle_GetXIData(tstate, object, data);
+    });
+}
+
 bool in_pickle_session()
 {
     return session != nullptr;
@@ -296,6 +325,17 @@ void _PyShared_ReleaseHandle(_PyXIData_t *xidata)
     if (xidata->free == free_cell_data) {
         free_cell_data(std::exchange(xidata->data, nullptr));
     }
+}
+
+void _PyShared_RaiseUnshareable(PyObject *original)
+{
+    Ref error = Ref::steal(PyErr_GetRaisedException());
+    Ref why = Ref::steal(PyException_GetCause(error.get()));
+    Ref known = Ref::steal(PyException_GetCause(original));
+    if (!known) {
+        PyException_SetCause(original, why ? why.release() : error.release());
+    }
+    PyErr_SetRaisedException(original);
 }
 
 PyObject *_PyShared_PickleDumps(_PyShared_dumps dumps, _pickle_context *context,

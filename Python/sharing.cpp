@@ -5,7 +5,7 @@
 // Locks:    none held while Python can run.
 // See:      API.md, "How a proxy behaves", 2; Lib/test/test_sharing/test_values.py.
 
-#include "pyshared_parcel.hpp"
+#include "pyshared_arguments.hpp"
 
 #include "pyshared_proxy.hpp"
 #include "pyshared_scope.hpp"
@@ -586,6 +586,32 @@ PyObject *Parcel::unpack_three(Node &node)
     }
     PyObject *arguments[] = {parts[0].get(), parts[1].get(), parts[2].get()};
     return PyObject_Vectorcall(reinterpret_cast<PyObject *>(&PyRange_Type), arguments, 3, nullptr);
+}
+
+int check_packing(PyObject *value)
+{
+    Parcel parcel(*owner_of(_PyThreadState_GET()), nullptr, Parcel::Lifetime::kOutlives);
+    return parcel.pack(value);
+}
+
+void note_argument(PyObject *const *arguments, size_t count, PyObject *names)
+{
+    if (PyErr_ExceptionMatches(PyExc_MemoryError)) {
+        return;
+    }
+    Ref error = Ref::steal(PyErr_GetRaisedException());
+    Ref all = Ref::steal(_PyTuple_FromArray(arguments, static_cast<Py_ssize_t>(count)));
+    Ref no_names = Ref::steal(PyTuple_New(0));
+    Ref note = Ref::steal(PyImport_ImportModuleAttrString("concurrent.interpreters._unshareable",
+                                                          "note_argument"));
+    Ref done;
+    if (all && no_names && note) {
+        done = Ref::steal(PyObject_CallFunctionObjArgs(
+            note.get(), error.get(), all.get(), names == nullptr ? no_names.get() : names,
+            nullptr));
+    }
+    // What goes wrong here is not what is to be told.
+    PyErr_SetRaisedException(error.release());
 }
 
 bool crosses_by_reference(PyObject *value)

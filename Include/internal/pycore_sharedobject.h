@@ -29,6 +29,7 @@
    _PyShared_EnterSession, Exit    crossinterp.c                      Interpreter.exec and call
    _PyShared_IsProxy, ...XIData    crossinterp*.c                     queues, calls, channels
    _PyShared_Pickle*               crossinterp.c                      proxies inside pickles
+   _PyShared_RaiseUnshareable      crossinterp.c                      why it does not cross
    _PyShared_LoadMethod            object.c                           proxy.method(...)
    _PyShared_HasShape              object.c, abstract.c, ceval        honest answers
    _PyShared_PatternFlags          bytecodes.c                        match patterns
@@ -258,6 +259,11 @@ extern _PyXIData_getdata_t _PyShared_LookupXIData(PyObject *obj);
 /* Give back the handle that the data of a proxy holds, if it is that.
    Tstate: any. */
 extern void _PyShared_ReleaseHandle(_PyXIData_t *xidata);
+
+/* Raise the exception which says that something cannot cross; its cause is why
+   the exception that is set says it cannot be pickled either.
+   Tstate: attached, with an exception set.  Refs: steals a reference. */
+extern void _PyShared_RaiseUnshareable(PyObject *original);
 
 /* Proxies inside a pickle that crosses: `dumps(ctx, obj)` runs in a session
    that keeps the cells of the proxies it meets alive until `*held` is freed.

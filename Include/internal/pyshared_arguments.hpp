@@ -9,6 +9,10 @@
 
 namespace pyshared {
 
+// Add to the exception that is set, by a note, which argument it was that could not be packed.
+// Tstate: attached to the caller, with an exception set.  Python: what packing runs, once more.
+void note_argument(PyObject *const *arguments, size_t count, PyObject *names);
+
 // Pack `count` arguments, the values of keywords among them, and the keywords' names or "absent".
 // Tstate: attached to the caller.  Errors: false with an exception set.
 [[nodiscard]] inline bool pack_arguments(Parcel &parcel, PyObject *const *arguments, size_t count,
@@ -16,6 +20,7 @@ namespace pyshared {
 {
     for (size_t i = 0; i < count; ++i) {
         if (parcel.pack(arguments[i]) < 0) {
+            note_argument(arguments, count, names);
             return false;
         }
     }

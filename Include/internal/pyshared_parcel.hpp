@@ -162,7 +162,6 @@ private:
     int pack_proxy(PyObject *value);
     int pack_other(PyObject *value);
     int pack_registered(PyObject *value);
-    int pack_share_result(PyObject *value, PyObject *method);
     int keep(PyObject *object, _PyXIData_t *xidata);
 
     PyObject *unpack_sequence(Node &node);
@@ -185,6 +184,10 @@ private:
     Node inline_nodes_[kInlineNodes];
     alignas(8) char inline_bytes_[kInlineBytes];
 };
+
+// Can the value be packed?
+// Tstate: attached.  Python: what packing runs.  Errors: -1 with an exception set: it cannot.
+[[nodiscard]] int check_packing(PyObject *value);
 
 // Is it a class that every interpreter has at the same address?  A builtin static type is; one of
 // an extension need not be there in another interpreter.

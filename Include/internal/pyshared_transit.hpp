@@ -28,6 +28,12 @@ inline constexpr size_t kTokenSize = 16;
 // Tstate: attached.  Errors: -1 with an exception set.
 [[nodiscard]] int register_class(PyObject *cls, xidatafunc to_data);
 
+// Does the object cross through the base's queues and calls, pickled if need be?  Can it be pickled
+// to cross?
+// Tstate: attached.  Python: what crossing runs.  Errors: -1 with an exception set: it does not.
+[[nodiscard]] int check_crossing(PyObject *object);
+[[nodiscard]] int check_pickling(PyObject *object);
+
 // Let objects of concurrent.interpreters.Interpreter cross, as the interpreter's ID.
 // Tstate: attached.  Errors: -1 with an exception set.
 [[nodiscard]] int register_interpreter_class(PyObject *cls);

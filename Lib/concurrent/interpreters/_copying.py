@@ -17,12 +17,22 @@ __all__ = ['materialize', 'dont_share', 'PickleWrapper', 'Rebuild']
 
 
 class PickleWrapper:
-    """An object that crosses to another interpreter as a pickled copy, never as a proxy."""
+    """An object that crosses to another interpreter as a pickled copy, never as a proxy.
+
+    So does what is in it: nobody's __share__ is asked.  To pickle the wrapper
+    is to pickle the object; to call it is to call the object.
+    """
 
     __slots__ = ('object', '__weakref__')
 
     def __init__(self, obj, /):
         self.object = obj
+
+    def __reduce__(self):
+        return pickle.loads, (pickle.dumps(self.object),)
+
+    def __call__(self, /, *args, **kwargs):
+        return self.object(*args, **kwargs)
 
     def __repr__(self):
         return f'{type(self).__name__}({self.object!r})'
@@ -63,6 +73,9 @@ class Rebuild:
                  *(f'{name}={value!r}' for name, value in self.kwargs.items())]
         return f'{type(self).__name__}({", ".join(parts)})'
 
+    def __reduce__(self):
+        return rebuild, self._parts()
+
     def _parts(self):
         return (self.callable.__module__, self.callable.__qualname__,
                 tuple(map(share, self.args)),
@@ -78,6 +91,24 @@ def rebuild(module, qualname, args, names, values):
         raise type(exc)(f'cannot rebuild an object here: '
                         f'there is no {qualname!r} in module {module!r}') from exc
     return function(*args, **dict(zip(names, values)))
+
+
+class _Pickler(pickle.Pickler):
+    """What has a say in how it crosses has it inside a pickle too."""
+
+    def reducer_override(self, obj):
+        if not hasattr(type(obj), '__share__'):
+            return NotImplemented
+        return _as_it_is, (share(obj),)
+
+
+def dumps(obj):
+    """Pickle something to cross, in place of pickle.dumps()."""
+    if type(obj) is PickleWrapper:
+        return pickle.dumps(obj.object)
+    file = io.BytesIO()
+    _Pickler(file).dump(obj)
+    return file.getvalue()
 
 
 # What is pickled to be copied at once travels in pieces.  Small ones are bytes.  Large ones, among

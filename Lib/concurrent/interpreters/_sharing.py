@@ -18,6 +18,7 @@ from _sharedobjects import (
 
 from ._copying import *
 from ._copying import __all__ as _copying_names
+from ._unshareable import unshareable
 
 
 __all__ = [

@@ -1,0 +1,91 @@
+"""What tells where, in what should cross and does not, the part is that cannot."""
+
+import _sharedobjects
+from _interpreters import NotShareableError
+
+# How deep is looked.
+_DEPTH = 30
+
+
+def _parts(obj):
+    """Return what obj is made of, each part with what leads to it: [1], ['key'], .name."""
+    if type(obj) is _sharedobjects.SharedObjectProxy:
+        return []
+    if isinstance(obj, (list, tuple)):
+        return [(f'[{index}]', item) for index, item in enumerate(obj)]
+    if isinstance(obj, dict):
+        return [(f'[{key!r}]', value) for key, value in obj.items()]
+    if isinstance(obj, (set, frozenset)):
+        return [(f' item {item!r}', item) for item in obj]
+    return [(f'.{name}', value) for name, value in getattr(obj, '__dict__', {}).items()]
+
+
+def _error(check, obj):
+    try:
+        check(obj)
+    except Exception as exc:
+        return exc
+
+
+def _find(path, obj, check):
+    """Return the innermost part that does not pass the check, with the path to it, and why."""
+    error = _error(check, obj)
+    if error is None:
+        return None
+    for _ in range(_DEPTH):
+        # The items of a tuple cross one by one; anything else is pickled as a whole, or a proxy.
+        if type(obj) is not tuple:
+            if check is _sharedobjects.check_packing:
+                break
+            check = _sharedobjects.check_pickling
+        try:
+            parts = _parts(obj)
+        except Exception:
+            break
+        for step, part in parts:
+            part_error = _error(check, part)
+            if part_error is not None:
+                path, obj, error = path + step, part, part_error
+                break
+        else:
+            break
+    return path, obj, error
+
+
+def _find_in_roots(roots, check):
+    for path, obj in roots:
+        found = _find(path, obj, check)
+        if found is not None:
+            path, part, error = found
+            return f'{path}, a {type(part).__qualname__!r} object', error
+    return None
+
+
+def unshareable(exc, **roots):
+    """Return what to raise when exc says that something did not cross: it names the part.
+
+    The roots, dicts or sequences, are what should have crossed, item by item.
+    """
+    found = _find_in_roots([(name + step, item) for name, root in roots.items()
+                            for step, item in _parts(root)], _sharedobjects.check_crossing)
+    if found is None:
+        return exc
+    what, cause = found
+    while isinstance(cause, NotShareableError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    result = NotShareableError(f'{what}, cannot cross to another interpreter: {cause}')
+    result.__cause__ = cause
+    return result
+
+
+def note_argument(exc, arguments, names):
+    """Add a note to an exception that packing a call's arguments raised: which one it was.
+
+    The names are those of the last arguments.
+    """
+    positional = len(arguments) - len(names)
+    paths = [f'args[{index}]' for index in range(positional)]
+    paths += [f'kwargs[{name!r}]' for name in names]
+    found = _find_in_roots(zip(paths, arguments), _sharedobjects.check_packing)
+    if found is not None:
+        exc.add_note(f'It is {found[0]}, that did not cross to another interpreter.')

@@ -1,0 +1,184 @@
+"""What cannot cross is named: which part of which argument it is, and why."""
+
+import threading
+from concurrent import interpreters
+from concurrent.interpreters import (
+    DeadProxyError, NotShareableError, Rebuild, SharedObjectProxy, dont_share, release)
+
+from .support import SharingTestCase
+
+
+class Handle:
+    """Says itself how it crosses: as a proxy."""
+
+    def __share__(self):
+        return SharedObjectProxy(self)
+
+
+class WrongHandle:
+    def __share__(self):
+        return []
+
+
+class Caller:
+    """Called in another interpreter, it is called here."""
+
+    def __init__(self):
+        self.here = interpreters.get_current().id
+
+    def __share__(self):
+        return SharedObjectProxy(self)
+
+    def __call__(self):
+        return self.here, interpreters.get_current().id
+
+
+class Holder:
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+def type_names(*args, **kwargs):
+    return [type(value).__name__ for value in (*args, *kwargs.values())]
+
+
+def inner_types(values):
+    return [type(value).__name__ for value in values]
+
+
+#: What cannot cross: its source, where in it the reason is, and the type of that.
+UNSHAREABLE = [
+    ('lock', '', 'lock'),
+    ('[1, lock]', '[1]', 'lock'),
+    ('(1, (2, [lock]))', '[1][1][0]', 'lock'),
+    ('{"b": lock}', "['b']", 'lock'),
+    ('{("k", 1): {2: [lock]}}', "[('k', 1)][2][0]", 'lock'),
+    ('Holder(a=1, b=[lock])', '.b[0]', 'lock'),
+    ('{lock}', ' item ', 'lock'),
+    ('dont_share([lock])', '', 'PickleWrapper'),
+]
+
+
+class UnshareableTests(SharingTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.queue = interpreters.create_queue()
+        self.makers = {'lock': threading.Lock(), 'Holder': Holder, 'dont_share': dont_share}
+
+    def check(self, error, path, type_name):
+        text = str(error.exception)
+        self.assertStartsWith(text, path)
+        self.assertIn(f', a {type_name!r} object, cannot cross', text)
+        self.assertIn("cannot pickle '_thread.lock' object", text)
+        self.assertIs(type(error.exception.__cause__), TypeError)
+
+    def test_a_call_names_the_argument(self):
+        for source, path, type_name in UNSHAREABLE:
+            with self.subTest(source):
+                value = eval(source, self.makers)
+                with self.assertRaises(NotShareableError) as error:
+                    self.sub.call(type_names, 1, value)
+                self.check(error, f'args[1]{path}', type_name)
+                with self.assertRaises(NotShareableError) as error:
+                    self.sub.call(type_names, 1, x=2, y=value)
+                self.check(error, f"kwargs['y']{path}", type_name)
+
+    def test_a_queue_and_prepare_main_name_the_part(self):
+        for source, path, type_name in UNSHAREABLE:
+            with self.subTest(source):
+                value = eval(source, self.makers)
+                with self.assertRaises(NotShareableError) as error:
+                    self.queue.put((1, value))
+                self.check(error, f'obj[1]{path}', type_name)
+                with self.assertRaises(NotShareableError) as error:
+                    self.queue.put_nowait([1, value])
+                self.assertStartsWith(str(error.exception), 'obj[1]')
+                with self.assertRaises(NotShareableError) as error:
+                    self.sub.prepare_main({'x': 1, 'y': value})
+                self.check(error, f"ns['y']{path}", type_name)
+
+    def test_a_part_that_cannot_be_looked_into(self):
+        class Evil:
+            lock = property(lambda self: 1 / 0)
+            __class__ = property(lambda self: 1 / 0)
+        with self.assertRaisesRegex(NotShareableError, r"args\[0\], a '.*Evil' object"):
+            self.sub.call(type_names, Evil())
+
+    def test_a_wrong_share_method(self):
+        message = r"{}, a 'WrongHandle' object.*WrongHandle.__share__\(\) must return.*'list'"
+        for path, call in {
+                r'args\[0\]': lambda: self.sub.call(type_names, WrongHandle()),
+                r"kwargs\['x'\]\[1\]": lambda: self.sub.call(type_names, x=[1, WrongHandle()]),
+                r'obj\[0\]': lambda: self.queue.put([WrongHandle()])}.items():
+            with self.subTest(path):
+                with self.assertRaisesRegex(NotShareableError, message.format(path)) as error:
+                    call()
+                self.assertIs(type(error.exception.__cause__), TypeError)
+
+    def test_a_proxy_names_the_argument(self):
+        p = self.share_from(self.sub, 'dict')
+        dead = SharedObjectProxy([])
+        release(dead)
+        for path, error, call in (
+                ('args[0],', DeadProxyError, lambda: p(dead)),
+                ('args[1][0],', DeadProxyError, lambda: p(1, (dead,))),
+                ("kwargs['x'][1][0],", DeadProxyError, lambda: p(x=(1, (dead,)))),
+                ('args[0][1],', TypeError, lambda: p((1, WrongHandle()))),
+                ('args[0],', TypeError, lambda: p.fromkeys(WrongHandle())),
+                ("kwargs['a'],", TypeError, lambda: p.fromkeys(1, 2, a=WrongHandle())),
+                ('args[0],', NotShareableError,
+                 lambda: p(dont_share([threading.Lock()])))):
+            with self.subTest(path):
+                with self.assertRaises(error) as caught:
+                    call()
+                notes = caught.exception.__notes__
+                self.assertEqual(len(notes), 1)
+                self.assertStartsWith(notes[0], f'It is {path}')
+        del p
+
+
+class EverywhereTests(SharingTestCase):
+    """What says how it crosses is asked wherever it crosses."""
+
+    def setUp(self):
+        super().setUp()
+        self.values = {'h': Handle(), 'r': Rebuild(dict, a=1), 'w': dont_share([1])}
+        self.arrived = ['SharedObjectProxy', 'dict', 'list']
+
+    def test_positional_and_keyword_arguments_of_a_call(self):
+        values = list(self.values.values())
+        self.assertEqual(self.sub.call(type_names, *values), self.arrived)
+        self.assertEqual(self.sub.call(type_names, **self.values), self.arrived)
+        self.assertEqual(self.sub.call_soon(type_names, **self.values).result(), self.arrived)
+
+    def test_inside_what_is_copied(self):
+        values = list(self.values.values())
+        self.assertEqual(self.sub.call(inner_types, values), self.arrived)
+        queue = interpreters.create_queue()
+        queue.put([dont_share([1]), Rebuild(dict)])
+        self.assertEqual(queue.get(), [[1], {}])
+
+    def test_inside_a_wrapper_nobody_is_asked(self):
+        self.assertEqual(self.sub.call(inner_types, dont_share([Handle()])), ['Handle'])
+        self.assertEqual(self.sub.call(type_names, dont_share(Handle())), ['Handle'])
+        self.assertEqual(self.sub.call(type_names, x=dont_share(Handle())), ['Handle'])
+
+    def test_the_callable_of_a_call(self):
+        here, there = interpreters.get_current().id, self.sub.id
+        self.assertEqual(self.sub.call(Caller()), (here, here))
+        self.assertEqual(self.sub.call(dont_share(Caller())), (here, there))
+        self.assertEqual(self.sub.call(SharedObjectProxy(Caller())), (here, here))
+        with self.assertRaises(TypeError):
+            self.sub.call([])
+
+    def test_a_pool(self):
+        from concurrent.futures import InterpreterPoolExecutor
+        with InterpreterPoolExecutor(max_workers=1) as pool:
+            future = pool.submit(type_names, *self.values.values(), **self.values)
+            self.assertEqual(future.result(), self.arrived * 2)
+
+
+if __name__ == '__main__':
+    import unittest
+    unittest.main()
