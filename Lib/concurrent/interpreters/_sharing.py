@@ -144,19 +144,16 @@ def call_soon(self, callable, /, *args, **kwargs):
     return future
 
 
-def failure(error, /):
-    """What to raise for an ExecutionFailed: an interrupt by the user stays one.
+def pass_on_interrupt(excinfo, /):
+    """Raise KeyboardInterrupt if that is what ended the user's call into an interpreter.
 
     The main thread may be interrupted while it is in another interpreter.
     """
-    from . import get_current, get_main
-    if (error.excinfo.type.__name__ == 'KeyboardInterrupt'
+    from . import ExecutionFailed, get_current, get_main
+    if (excinfo.type.__name__ == 'KeyboardInterrupt'
             and threading.current_thread() is threading.main_thread()
             and get_current() == get_main()):
-        interrupt = KeyboardInterrupt()
-        interrupt.__cause__ = error
-        return interrupt
-    return error
+        raise KeyboardInterrupt from ExecutionFailed(excinfo)
 
 
 # The scope that the innermost "with" block of this context has entered.
