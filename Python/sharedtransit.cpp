@@ -330,9 +330,14 @@ void _PyShared_ReleaseHandle(_PyXIData_t *xidata)
 void _PyShared_RaiseUnshareable(PyObject *original)
 {
     Ref error = Ref::steal(PyErr_GetRaisedException());
-    Ref why = Ref::steal(PyException_GetCause(error.get()));
+    if (original == nullptr) {
+        // The base had no memory to say it.
+        PyErr_NoMemory();
+        return;
+    }
     Ref known = Ref::steal(PyException_GetCause(original));
-    if (!known) {
+    if (!known && error) {
+        Ref why = Ref::steal(PyException_GetCause(error.get()));
         PyException_SetCause(original, why ? why.release() : error.release());
     }
     PyErr_SetRaisedException(original);
