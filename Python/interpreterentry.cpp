@@ -373,11 +373,11 @@ void attach_again(PyThreadState *from)
 
 }  // namespace
 
-InterpreterEntry::Outcome InterpreterEntry::enter(Owner &owner)
+InterpreterEntry::Outcome InterpreterEntry::enter(Owner &owner, Visit visit)
 {
     assert(owner_ == nullptr);
     PyThreadState *from = _PyThreadState_GET();
-    if (!enter_gate(owner)) {
+    if (!enter_gate(owner, visit)) {
         return Outcome::kClosed;
     }
     detach(from);
@@ -386,13 +386,14 @@ InterpreterEntry::Outcome InterpreterEntry::enter(Owner &owner)
     if (inside == nullptr) [[unlikely]] {
         pop_link(link_);
         attach(from);
-        leave_gate(owner);
+        leave_gate(owner, visit);
         return Outcome::kNoMemory;
     }
     copy_stack_limits(from, inside);
     attach_elsewhere(inside);
     owner_ = &owner;
     inside_ = inside;
+    visit_ = visit;
     count_switch(owner);
     stashed_exception_ = std::exchange(inside->current_exception, nullptr);
     drain_if_pending(owner);
@@ -412,7 +413,7 @@ void InterpreterEntry::leave()
     detach(inside_);
     attach_again(from);
     take_over_releases(owner, dropped);
-    leave_gate(owner);
+    leave_gate(owner, visit_);
     add_drops(from, dropped);
 }
 
@@ -473,18 +474,18 @@ void visit_thread_states(bool (*visit)(PyThreadState *, void *), void *context)
 
 void drain_if_idle(Owner &owner)
 {
-    if (!enter_gate(owner)) {
+    if (!enter_gate(owner, Visit::kPassing)) {
         return;
     }
     bool pending = has_pending_calls(owner.interp);
     bool wanted = wants_attention(owner);
-    leave_gate(owner);
+    leave_gate(owner, Visit::kPassing);
     if (!wanted) {
         return;
     }
     InterpreterEntry entry;
     // Entering drains.  If it fails, the owner is closing and drops its objects itself.
-    if (entry.enter(owner) == InterpreterEntry::Outcome::kEntered && pending) {
+    if (entry.enter(owner, Visit::kPassing) == InterpreterEntry::Outcome::kEntered && pending) {
         ErrorStash stash;
         (void)_PyEval_MakePendingCalls(_PyThreadState_GET());
     }
@@ -493,7 +494,7 @@ void drain_if_idle(Owner &owner)
 void drain_if_idle_detached(Owner &owner, DropTargets &dropped)
 {
     assert(_PyThreadState_GET() == nullptr);
-    if (!enter_gate(owner)) {
+    if (!enter_gate(owner, Visit::kPassing)) {
         return;
     }
     PyThreadState *inside = wants_attention(owner) ? thread_state_for(owner) : nullptr;
@@ -509,7 +510,7 @@ void drain_if_idle_detached(Owner &owner, DropTargets &dropped)
             release(*target);
         }
     }
-    leave_gate(owner);
+    leave_gate(owner, Visit::kPassing);
 }
 
 void request_safe_point(Owner &owner)
@@ -573,9 +574,9 @@ void _PyShared_ThreadExit(void)
     cache.purging = true;
     while (cache.count > 0) {
         ThreadSlot slot = cache.slots[--cache.count];
-        if (slot.own && enter_gate(*slot.owner)) {
+        if (slot.own && enter_gate(*slot.owner, Visit::kPassing)) {
             delete_thread_state(slot.tstate);
-            leave_gate(*slot.owner);
+            leave_gate(*slot.owner, Visit::kPassing);
         }
         release(*slot.owner);
     }
@@ -590,15 +591,20 @@ void _PyShared_ThreadExit(void)
 PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState *from,
                                       _PyShared_Switch *link)
 {
+    Owner *owner = begin_session(interp);
+    if (owner == nullptr) {
+        PyErr_SetString(PyExc_InterpreterError, "the interpreter is closed or being closed");
+        return nullptr;
+    }
     _PyThreadState_Detach(from);
     PyThreadState *tstate = _PyThreadState_NewBound(interp, _PyThreadState_WHENCE_EXEC);
     if (tstate == nullptr) {
         attach(from);
+        end_session(*owner);
         PyErr_NoMemory();
         return nullptr;
     }
     copy_stack_limits(from, tstate);
-    owner_of(interp)->sessions.fetch_add(1, std::memory_order_acq_rel);
     attach_elsewhere(tstate);
     if (kFreeThreaded && has_pending_calls(interp)) {
         // With the GIL, taking it looks for them.
@@ -619,7 +625,7 @@ void _PyShared_ExitSession(_PyShared_Switch *link)
     detach(session);
     attach_again(link->from);
     take_over_releases(owner, dropped);
-    owner.sessions.fetch_sub(1, std::memory_order_acq_rel);
+    end_session(owner);
     add_drops(link->from, dropped);
 }
 

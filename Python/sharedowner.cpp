@@ -45,10 +45,10 @@ struct Registry {
 
 constinit Registry registry;
 
-// How long an ending interpreter waits for calls in flight before it goes on without them.
+// How long an ending interpreter waits for who is inside before it goes on without them.
 constexpr PyTime_t kDrainLimit = PyTime_t{2} * 1000 * 1000 * 1000;
 
-// How long close() gives threads that are leaving.
+// How long close() gives calls that are about to return.
 constexpr int kLeavingMilliseconds = 20;
 
 // How much a safe point looks after before the program goes on.
@@ -113,11 +113,11 @@ void recycle(SharedCell &cell, Magazine *magazine)
 bool send_to_owner(SharedCell &cell)
 {
     Owner &owner = *cell.owner;
-    if (enter_gate(owner)) {
+    if (enter_gate(owner, Visit::kPassing)) {
         if (push(owner, cell) == Pushed::kFirst) {
             request_safe_point(owner);
         }
-        leave_gate(owner);
+        leave_gate(owner, Visit::kPassing);
         return true;
     }
     if (push(owner, cell) == Pushed::kClosed && take_off_queue(cell) == Drained::kUnused) {
@@ -148,6 +148,20 @@ Owner *take_drop_target(Owner &here)
 {
     LocalLock lock(here);
     return here.dropped.take();
+}
+
+// The cell's reference to its object.  Whichever thread of the owner comes to drain drops it, so on
+// free-threaded builds it is counted as one that any thread may give back: a drop of one that is the
+// maker's own would wait until that thread runs again.
+void take_reference(PyObject *object)
+{
+#ifdef Py_GIL_DISABLED
+    if (!_Py_IsImmortal(object)) {
+        _Py_atomic_add_ssize(&object->ob_ref_shared, Py_ssize_t{1} << _Py_REF_SHARED_SHIFT);
+    }
+#else
+    Py_INCREF(object);
+#endif
 }
 
 // Part the cell from its object; the reference goes to the caller.
@@ -267,7 +281,7 @@ void wait_for_entries(Owner &owner)
     for (;;) {
         uint64_t gate = owner.gate.load(std::memory_order_acquire);
         PyTime_t left = _PyDeadline_Get(deadline);
-        if (gate / kGateEntry == 0 || left <= 0) {
+        if (entries_in_flight(gate) == 0 || left <= 0) {
             return;
         }
         _PyParkingLot_Park(&owner.gate, &gate, sizeof(gate), left, nullptr, /*detach=*/1);
@@ -288,16 +302,76 @@ void pass_on_drops(Owner &gone)
     }
 }
 
-// How many are inside, once those on their way out had a moment for it: a call has returned a
-// little before its thread is out of the gate.
-uint64_t calls_that_stay(const Owner &owner)
+// Give calls that are on their way out a moment for it: one has returned a little before its thread
+// is out of the gate.
+void wait_for_leaving(const Owner &owner)
 {
-    for (int i = 0; i < kLeavingMilliseconds && entries_in_flight(owner) != 0; ++i) {
+    for (int i = 0; i < kLeavingMilliseconds && calls_in_flight(owner) != 0; ++i) {
         Py_BEGIN_ALLOW_THREADS
         usleep(1000);
         Py_END_ALLOW_THREADS
     }
-    return entries_in_flight(owner);
+}
+
+enum class End : uint8_t { kMay, kCalled, kRunning, kBegun };
+
+// Set `ending`, unless calls or sessions are in flight.  From here on none begin, but from there.
+End begin_end(Owner &owner)
+{
+    uint64_t gate = owner.gate.load(std::memory_order_relaxed);
+    do {
+        if ((gate & (kGateClosing | kGateEnding)) != 0) {
+            return End::kBegun;
+        }
+        if (calls_in_flight(gate) != 0) {
+            return End::kCalled;
+        }
+    } while (!owner.gate.compare_exchange_weak(gate, gate | kGateEnding));
+    // Pairs with begin_session(): one of the two sees the other.
+    if (owner.sessions.load() != 0) {
+        owner.gate.fetch_and(~kGateEnding);
+        return End::kRunning;
+    }
+    return End::kMay;
+}
+
+// The thread state in which an interpreter is ended that has begun to; null without memory, and then
+// it has not begun.
+// Tstate: any, and the same afterwards.  Made while detached, like all of ours.
+PyThreadState *make_last_thread_state(Owner &owner)
+{
+    PyThreadState *current = _PyThreadState_GET();
+    if (current != nullptr) {
+        _PyThreadState_Detach(current);
+    }
+    PyThreadState *last = _PyThreadState_NewBound(owner.interp, _PyThreadState_WHENCE_FINI);
+    if (current != nullptr) {
+        _PyThreadState_Attach(current);
+    }
+    if (last == nullptr) {
+        owner.gate.fetch_and(~kGateEnding);
+    }
+    return last;
+}
+
+void raise_cannot_close(const Owner &owner, End why)
+{
+    long long id = owner.interp_id;
+    unsigned long long calls = calls_in_flight(owner);
+    switch (why) {
+    case End::kCalled:
+        PyErr_Format(PyExc_InterpreterError, "cannot close interpreter %lld: %llu %s running in it",
+                     id, calls, calls == 1 ? "call is" : "calls are");
+        break;
+    case End::kRunning:
+        PyErr_Format(PyExc_InterpreterError, "cannot close interpreter %lld: it is running", id);
+        break;
+    case End::kBegun:
+        PyErr_Format(PyExc_InterpreterError, "interpreter %lld is being closed already", id);
+        break;
+    case End::kMay:
+        break;
+    }
 }
 
 }  // namespace
@@ -354,6 +428,36 @@ void wake_closer(Owner &owner)
     _PyParkingLot_UnparkAll(&owner.gate);
 }
 
+bool may_stay(const Owner &owner, uint64_t gate, Visit visit)
+{
+    return (gate & kGateClosing) == 0
+           && (visit == Visit::kPassing || this_thread_is_inside(owner.interp));
+}
+
+Owner *begin_session(const PyInterpreterState *interp)
+{
+    bool inside = this_thread_is_inside(interp);
+    LeafLock lock(registry.mutex);
+    for (Owner *owner = registry.head; owner != nullptr; owner = owner->next) {
+        if (owner->interp == interp) {
+            owner->sessions.fetch_add(1);
+            // Pairs with begin_end().
+            uint64_t gate = owner->gate.load();
+            if ((gate & kGateClosing) == 0 && ((gate & kGateEnding) == 0 || inside)) {
+                return owner;
+            }
+            end_session(*owner);
+            break;
+        }
+    }
+    return nullptr;
+}
+
+void end_session(Owner &owner)
+{
+    owner.sessions.fetch_sub(1, std::memory_order_acq_rel);
+}
+
 void release(Owner &owner)
 {
     if (owner.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -393,7 +497,7 @@ SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
                 problem = Problem::kScopeClosed;
             }
             else {
-                Py_INCREF(object);
+                take_reference(object);
                 retain(owner);
                 owner.cells.insert(*cell);
                 made = true;
@@ -465,7 +569,8 @@ void drain(Owner &owner)
 PyObject *describe_dead(const SharedCell &cell)
 {
     Death death = cell.death.load(std::memory_order_relaxed);
-    if (death == Death::kNone && (cell.owner->gate.load(std::memory_order_relaxed) & kGateClosing)) {
+    uint64_t gate = cell.owner->gate.load(std::memory_order_relaxed);
+    if (death == Death::kNone && (gate & (kGateClosing | kGateEnding)) != 0) {
         death = Death::kOwnerGone;
     }
     const char *reason = death_reason(death);
@@ -613,10 +718,11 @@ int _PyShared_InterpreterInit(PyInterpreterState *interp)
     return 0;
 }
 
-int _PyShared_RefuseEnd(PyInterpreterState *interp)
+int _PyShared_BeginEnd(PyInterpreterState *interp, PyThreadState **last)
 {
+    *last = nullptr;
     Owner *owner = owner_of(interp);
-    if (owner == nullptr) {
+    if (owner == nullptr || !_PyInterpreterState_IsReady(interp)) {
         return 0;
     }
     if (this_thread_is_inside(interp)) {
@@ -625,14 +731,7 @@ int _PyShared_RefuseEnd(PyInterpreterState *interp)
                      (long long)owner->interp_id);
         return -1;
     }
-    uint64_t calls = calls_that_stay(*owner);
-    if (calls != 0) {
-        PyErr_Format(PyExc_InterpreterError,
-                     "cannot close interpreter %lld: %llu %s running in it",
-                     (long long)owner->interp_id, (unsigned long long)calls,
-                     calls == 1 ? "call is" : "calls are");
-        return -1;
-    }
+    wait_for_leaving(*owner);
     // What was let go of may only not have been looked at yet.
     drain_if_idle(*owner);
     int64_t exports = owner->exports.load(std::memory_order_relaxed);
@@ -642,21 +741,28 @@ int _PyShared_RefuseEnd(PyInterpreterState *interp)
                      (long long)owner->interp_id, (long long)exports);
         return -1;
     }
-    if (owner->ending.exchange(true, std::memory_order_acq_rel)) {
-        PyErr_Format(PyExc_InterpreterError, "interpreter %lld is being closed already",
-                     (long long)owner->interp_id);
+    End end = begin_end(*owner);
+    if (end != End::kMay) {
+        raise_cannot_close(*owner, end);
+        return -1;
+    }
+    *last = make_last_thread_state(*owner);
+    if (*last == nullptr) {
+        PyErr_NoMemory();
         return -1;
     }
     return 0;
 }
 
-int _PyShared_MayEnd(PyInterpreterState *interp)
+PyThreadState *_PyShared_BeginEndQuietly(PyInterpreterState *interp)
 {
     Owner *owner = owner_of(interp);
-    return owner == nullptr
-           || (!this_thread_is_inside(interp) && entries_in_flight(*owner) == 0
-               && owner->exports.load(std::memory_order_relaxed) == 0
-               && !owner->ending.exchange(true, std::memory_order_acq_rel));
+    if (owner == nullptr || this_thread_is_inside(interp)
+        || owner->exports.load(std::memory_order_relaxed) != 0
+        || begin_end(*owner) != End::kMay) {
+        return nullptr;
+    }
+    return make_last_thread_state(*owner);
 }
 
 void _PyShared_InterpreterEnding(PyThreadState *tstate)

@@ -127,14 +127,14 @@ bool add_request(Owner &owner, Request &request)
 // Queue it and see that somebody looks.
 bool send_request(Owner &owner, Request &request)
 {
-    if (!enter_gate(owner)) {
+    if (!enter_gate(owner, Visit::kPassing)) {
         return false;
     }
     bool sent = add_request(owner, request);
     if (sent) {
         request_safe_point(owner);
     }
-    leave_gate(owner);
+    leave_gate(owner, Visit::kPassing);
     return sent;
 }
 
@@ -209,8 +209,9 @@ void serve_there(int64_t interp_id)
         serve_requests(*owner);
     }
     else {
+        // What is asked for comes back in as a call, by way of the one that asked.
         InterpreterEntry entry;
-        if (entry.enter(*owner) == InterpreterEntry::Outcome::kEntered) {
+        if (entry.enter(*owner, Visit::kPassing) == InterpreterEntry::Outcome::kEntered) {
             serve_requests(*owner);
         }
     }

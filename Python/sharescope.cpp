@@ -83,7 +83,7 @@ void drain_now(Owner &owner)
         return;
     }
     InterpreterEntry entry;
-    if (entry.enter(owner) == InterpreterEntry::Outcome::kEntered) {
+    if (entry.enter(owner, Visit::kPassing) == InterpreterEntry::Outcome::kEntered) {
         drain(owner);
     }
 }

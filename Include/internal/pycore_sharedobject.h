@@ -8,7 +8,7 @@
    hook                            called from                        for
    ------------------------------  ---------------------------------  ------------------------
    _PyShared_InterpreterInit       crossinterp.c  _PyXI_Init          make the owner record
-   _PyShared_RefuseEnd, MayEnd     _interpretersmodule.c, pystate.c   entries in flight
+   _PyShared_BeginEnd, ...Quietly  _interpretersmodule.c, pystate.c   not during a call
    _PyShared_InterpreterEnding     pylifecycle.c                      refuse and drain entries
    _PyShared_InterpreterRetire     pylifecycle.c                      kill the owned cells
    _PyShared_ShowShared            pylifecycle.c                      -X showshared
@@ -63,13 +63,16 @@ struct _PyShared_Owner {
    Tstate: attached to it.  Errors: -1, no exception. */
 extern int _PyShared_InterpreterInit(PyInterpreterState *interp);
 
-/* May the interpreter be ended now?
-   Tstate: attached, to any interpreter.
-   Errors: -1 with InterpreterError if threads are inside it, saying how many. */
-PyAPI_FUNC(int) _PyShared_RefuseEnd(PyInterpreterState *interp);
+/* Begin to end the interpreter: no call begins in it any more, but from there.  Sets `last` to a
+   new thread state to end it in, or to NULL if it was never made ready.
+   Tstate: attached, to any other interpreter.
+   Errors: -1 with InterpreterError if calls are running in it, saying how many, or it is being
+   ended already; or with MemoryError.  Then it goes on as before. */
+PyAPI_FUNC(int) _PyShared_BeginEnd(PyInterpreterState *interp, PyThreadState **last);
 
-/* The same as an answer: 1 or 0, no exception. */
-extern int _PyShared_MayEnd(PyInterpreterState *interp);
+/* The same; NULL, without an exception, if it cannot be ended.
+   Tstate: any. */
+extern PyThreadState *_PyShared_BeginEndQuietly(PyInterpreterState *interp);
 
 /* Refuse new entries, wait for those in flight, delete our idle thread states.
    Tstate: attached to the ending interpreter; detaches while it waits.

@@ -43,7 +43,7 @@ public:
     // Tstate: attached to another interpreter; on kEntered to the owner, else still there.
     // Python: destructors of the owner's waiting releases may run.
     // Errors: none set; see the result.
-    [[nodiscard]] Outcome enter(Owner &owner);
+    [[nodiscard]] Outcome enter(Owner &owner, Visit visit = Visit::kCall);
 
     // Come back to the caller.
     void leave();
@@ -56,6 +56,7 @@ private:
     _PyShared_Switch link_{};
     Owner *owner_ = nullptr;
     PyThreadState *inside_ = nullptr;
+    Visit visit_ = Visit::kCall;
     PyObject *stashed_exception_ = nullptr;     // the owner's, of a suspended thread state
 };
 

@@ -5,9 +5,11 @@
 // to it any more.  Three parts, by who may touch them:
 //
 // the gate        any thread.  One word counts the threads inside (or about to be) and says
-//                 whether the interpreter is ending.  Entering adds one and looks at the flag in
+//                 whether the interpreter is ending.  Entering adds one and looks at the flags in
 //                 the same operation, so either the entrant sees `closing` and backs out, or the
 //                 closer sees the entrant and waits: nobody attaches to a dying interpreter.
+//                 Before, while its atexit callbacks run, `ending` refuses all calls but those of
+//                 threads that come from there.
 // the queue       any thread pushes, the owner drains.  The link is in the cell, so a push can
 //                 neither fail nor allocate; it takes no lock and runs no code.
 // the local part  the owner's own lock: its GIL, or `local_mutex` on free-threaded builds.
@@ -78,7 +80,6 @@ struct Owner {
     std::atomic<uint64_t> gate{0};
     std::atomic<int64_t> references{1};     // the interpreter's, plus one for each live cell
     std::atomic<int64_t> exports{0};        // buffers of its objects that others hold
-    std::atomic<bool> ending{false};        // somebody ends it: only one may
     std::atomic<int64_t> sessions{0};       // Interpreter.exec() and call() that run in it
 
     std::atomic<uint64_t> switches{0};      // entries ever; written under the owner's lock
@@ -148,42 +149,70 @@ private:
     Owner &owner_;
 };
 
-// The gate
+// The gate: two flags, the number of threads inside, and of how many of those only pass through.
 
-inline constexpr uint64_t kGateClosing = 1;
-inline constexpr uint64_t kGateEntry = 2;
+inline constexpr uint64_t kGateClosing = 1;     // nobody enters any more
+inline constexpr uint64_t kGateEnding = 2;      // somebody ends it; calls only come from there
+inline constexpr uint64_t kGateEntry = 4;
+inline constexpr uint64_t kGatePassing = uint64_t{1} << 32;
+
+// What a thread does inside: a call, which has to come to its end before the interpreter can be
+// closed; or releases and the like, which whoever closes it waits for.
+enum class Visit : uint64_t { kCall = kGateEntry, kPassing = kGateEntry + kGatePassing };
 
 // Wake whoever waits for the last one to leave.  Only the record's address counts.
 void wake_closer(Owner &owner);
 
 // Step out again, waking a closer that waits.
 // Tstate: any.  Locks: none.
-inline void leave_gate(Owner &owner)
+inline void leave_gate(Owner &owner, Visit visit)
 {
-    uint64_t old = owner.gate.fetch_sub(kGateEntry, std::memory_order_release);
+    uint64_t old = owner.gate.fetch_sub(static_cast<uint64_t>(visit), std::memory_order_release);
     if ((old & kGateClosing) != 0) [[unlikely]] {
         // The closer may be gone already.
         wake_closer(owner);
     }
 }
 
+// May a thread stay that has entered a gate with these flags?
+bool may_stay(const Owner &owner, uint64_t gate, Visit visit);
+
 // Step inside the owner's gate; false if it is closing or gone.
 // Tstate: any.  Locks: none.
-[[nodiscard]] inline bool enter_gate(Owner &owner)
+[[nodiscard]] inline bool enter_gate(Owner &owner, Visit visit)
 {
-    uint64_t old = owner.gate.fetch_add(kGateEntry, std::memory_order_acquire);
-    if ((old & kGateClosing) != 0) [[unlikely]] {
-        leave_gate(owner);
+    uint64_t old = owner.gate.fetch_add(static_cast<uint64_t>(visit), std::memory_order_acquire);
+    if ((old & (kGateClosing | kGateEnding)) != 0 && !may_stay(owner, old, visit)) [[unlikely]] {
+        leave_gate(owner, visit);
         return false;
     }
     return true;
 }
 
-// How many are inside.
+// How many are inside, and how many of them make calls.
+inline uint64_t entries_in_flight(uint64_t gate)
+{
+    return gate % kGatePassing / kGateEntry;
+}
 inline uint64_t entries_in_flight(const Owner &owner)
 {
-    return owner.gate.load(std::memory_order_acquire) / kGateEntry;
+    return entries_in_flight(owner.gate.load(std::memory_order_acquire));
 }
+inline uint64_t calls_in_flight(uint64_t gate)
+{
+    return entries_in_flight(gate) - gate / kGatePassing;
+}
+inline uint64_t calls_in_flight(const Owner &owner)
+{
+    return calls_in_flight(owner.gate.load(std::memory_order_acquire));
+}
+
+// Sessions: Interpreter.exec() and call(), which make their own thread states.
+
+// Count one, in an interpreter that may be gone by now; null if it is, or is being ended.
+// Tstate: any.  Locks: the registry's, for a moment.
+[[nodiscard]] Owner *begin_session(const PyInterpreterState *interp);
+void end_session(Owner &owner);
 
 // References to the record
 

@@ -30,7 +30,7 @@
 byte gil[N];                    /* 0: free; else the thread's number + 1 */
 byte entries[N];                /* Owner::gate */
 bool closing[N];
-bool ending[N];                 /* somebody closes it: once */
+bool ending[N];                 /* a flag of the gate: somebody ends it; calls only come from there */
 bool gone[N];                   /* the interpreter is ended: nobody may attach */
 byte threads_at_home[N];        /* the base waits for an interpreter's own threads */
 
@@ -64,8 +64,14 @@ inline detach(i)
     atomic { assert(gil[i] == me + 1); gil[i] = 0 }
 }
 
+#if DEPTH == 1
+#define comes_from(i) (depth > 0 && came_from[0] == i)
+#else
+#define comes_from(i) ((depth > 0 && came_from[0] == i) || (depth > 1 && came_from[1] == i))
+#endif
+
 /* Leaves `inside` set if the caller is inside the gate.  Backing out cannot be seen. */
-inline enter_gate(i)
+inline enter_gate(i, passing)
 {
 #if SEED == 1
     inside = !closing[i];
@@ -75,7 +81,8 @@ inline enter_gate(i)
     fi
 #else
     atomic {
-        inside = !closing[i];
+        /* may_stay(), this_thread_is_inside() */
+        inside = !closing[i] && (!ending[i] || passing || comes_from(i));
         entries[i] = entries[i] + inside
     }
 #endif
@@ -130,7 +137,7 @@ inline drain(i)
 /* The cell is marked queued, and not on the queue yet. */
 inline send_to_owner(i)
 {
-    enter_gate(i);
+    enter_gate(i, true);
     atomic {
         if
         :: inside ->
@@ -187,9 +194,9 @@ inline kill(i)
 }
 
 /* InterpreterEntry::enter(); `inside` tells whether it did. */
-inline enter(i)
+inline enter(i, passing)
 {
-    enter_gate(i);
+    enter_gate(i, passing);
     if
     :: atomic { inside -> detach(at) };
         atomic {
@@ -256,7 +263,7 @@ inline close_scope()
     if
     :: at == 0 -> drain(0)
     :: at != 0 && depth < DEPTH ->
-        enter(0);
+        enter(0, true);
         if
         :: inside -> leave()
         :: else
@@ -279,7 +286,7 @@ inline safe_point()
     };
     if
     :: atomic { wanted -> wanted = false };
-        enter(target);
+        enter(target, true);
         if
         :: inside -> leave()
         :: else
@@ -298,7 +305,7 @@ inline is_outside(i)
 /* Interpreter.close(), by a thread of another interpreter. */
 inline end_interpreter(i)
 {
-    /* _PyShared_RefuseEnd() */
+    /* _PyShared_BeginEnd(): entries that pass through are refused here like calls */
     atomic {
         outside = (outside && !ending[i] && entries[i] == 0 && threads_at_home[i] == 0);
         ending[i] = ending[i] || outside
@@ -371,7 +378,7 @@ proctype Thread(byte me)
 
     :: looked_after && depth < DEPTH && holds[at] && !dead[NEXT(at)] && gil[NEXT(at)] == 0 ->
         target = NEXT(at);
-        enter(target);
+        enter(target, false);
         forget
     :: looked_after && depth > 0 ->
         /* The object comes up again, as the result: cell_for(). */

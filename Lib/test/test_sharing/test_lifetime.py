@@ -82,8 +82,6 @@ class ReleaseTests(SharingTestCase):
         self.assertEqual(self.sub.call(residents.kept_proxy, 'box').value, 5)
         self.sub.call(residents.drop, 'box')
 
-    @unittest.skipIf(support.Py_GIL_DISABLED,
-                     'what another thread drops last waits for the thread that made it')
     def test_drop_while_owner_runs_python_destroys_there(self):
         self.sub.call(residents.drop_all)
         proxy = self.sub.call(residents.wrapped, LocalWitness)

@@ -1,0 +1,174 @@
+"""Closing an interpreter while others come, pass through, or hold on to it."""
+
+import threading
+import time
+import unittest
+from concurrent import interpreters
+from concurrent.interpreters import InterpreterError, SharedObjectProxy
+from test.support import threading_helper
+
+from . import residents
+from .residents import Box, Log, wait_until
+from .support import SharingTestCase
+
+CLOSED = (InterpreterError, interpreters.DeadProxyError)
+
+
+class PassingThroughTests(SharingTestCase):
+    """What releases or answers is not a call, and close() waits for it."""
+
+    def test_close_waits_for_a_destructor_that_another_thread_runs(self):
+        interp = self.new_interpreter()
+        started, log = threading.Event(), Log()
+
+        def linger(*entry):
+            started.set()
+            time.sleep(0.2)
+            log(*entry)
+        proxies = [interp.call(residents.wrapped, residents.Witness, SharedObjectProxy(linger))]
+
+        def drop():
+            proxies.clear()
+            residents.safe_point()
+        with threading_helper.start_threads([threading.Thread(target=drop)]):
+            self.assertTrue(started.wait(30))
+            interp.close()
+            self.assertEqual(log.entries, [('gone', interp.id)])
+
+    def test_close_waits_for_the_callbacks_of_a_future(self):
+        interp = self.new_interpreter()
+        go_on, called = threading.Event(), []
+
+        def linger(future):
+            time.sleep(0.2)
+            called.append(future.result())
+        future = interp.call_soon(residents.call, SharedObjectProxy(go_on.wait), 30)
+        future.add_done_callback(linger)
+        go_on.set()
+        self.assertIs(future.result(30), True)
+        interp.close()
+        self.assertEqual(called, [True])
+
+    def test_close_while_a_request_is_served_counts_it_as_a_call(self):
+        interp = self.new_interpreter()
+        inside, go_on = threading.Event(), threading.Event()
+
+        def stay():
+            inside.set()
+            return go_on.wait(30)
+        future = interp.call_soon(residents.call, SharedObjectProxy(stay))
+        self.assertTrue(inside.wait(30))
+        with self.assertRaisesRegex(InterpreterError, '1 call is running'):
+            interp.close()
+        go_on.set()
+        self.assertIs(future.result(30), True)
+        interp.close()
+
+
+class RaceTests(SharingTestCase):
+
+    ROUNDS, USES = 15, 300
+
+    def race(self, interp, use):
+        """Let three threads use the interpreter while it is closed; return what went wrong."""
+        errors = []
+        running = threading.Semaphore(0)
+
+        def run():
+            running.release()
+            try:
+                for _ in range(self.USES):
+                    use()
+            except CLOSED:
+                pass
+            except BaseException as exc:
+                errors.append(exc)
+        threads = [threading.Thread(target=run) for _ in range(3)]
+        with threading_helper.start_threads(threads):
+            for _ in threads:
+                running.acquire()
+            self.assertTrue(wait_until(lambda: self.closes(interp)))
+        return errors
+
+    @staticmethod
+    def closes(interp):
+        try:
+            interp.close()
+        except InterpreterError:
+            return False
+        return True
+
+    def test_close_races_with_exec_and_call(self):
+        for use in (lambda: interp.exec('x = 1'), lambda: interp.call(residents.safe_point)):
+            for _ in range(self.ROUNDS):
+                interp = interpreters.create()
+                self.assertEqual(self.race(interp, lambda: self.tries(use)), [])
+
+    @staticmethod
+    def tries(use):
+        """One at a time: others are refused."""
+        try:
+            use()
+        except InterpreterError as exc:
+            if 'running' not in str(exc):
+                raise
+
+    def test_close_races_with_proxies_and_drops(self):
+        for _ in range(self.ROUNDS):
+            interp = interpreters.create()
+            box = interp.call(residents.wrapped, Box)
+            self.assertEqual(self.race(interp, lambda: box.make(Box()).make()), [])
+
+    def test_refused_close_may_be_tried_again(self):
+        interp = self.new_interpreter()
+        box = interp.call(residents.wrapped, Box)
+        held = memoryview(interp.call(residents.wrapped, bytearray, b'held'))
+        for _ in range(3):
+            with self.assertRaisesRegex(InterpreterError, '1 of its buffers'):
+                interp.close()
+            self.assertEqual(len(box), 1)
+            interp.exec('x = 1')
+        held.release()
+        interp.close()
+
+
+class AtExitTests(SharingTestCase):
+    """While it closes, an interpreter's own threads and callbacks are still at home."""
+
+    def test_atexit_callback_calls_out_and_is_called_back(self):
+        interp = self.new_interpreter()
+        seen = []
+
+        def look(box):
+            seen.append((box.value, box.make(2).value))
+        interp.prepare_main(look=SharedObjectProxy(look))
+        interp.exec('import atexit\n'
+                    'from concurrent.interpreters import SharedObjectProxy\n'
+                    'from test.test_sharing.residents import Box\n'
+                    'atexit.register(lambda: look(SharedObjectProxy(Box(1))))')
+        interp.close()
+        self.assertEqual(seen, [(1, 2)])
+
+    def test_new_callers_are_refused_while_atexit_runs(self):
+        interp = self.new_interpreter()
+        box = interp.call(residents.wrapped, Box)
+        in_atexit, answers = threading.Event(), []
+
+        def wait_for_answers():
+            in_atexit.set()
+            wait_until(lambda: len(answers) == 3)
+        interp.prepare_main(wait=SharedObjectProxy(wait_for_answers))
+        interp.exec('import atexit; atexit.register(wait)')
+
+        def use():
+            in_atexit.wait(30)
+            for attempt in (lambda: len(box), lambda: interp.exec('x = 1'), interp.close):
+                answers.append(residents.raised_by(attempt))
+        with threading_helper.start_threads([threading.Thread(target=use)]):
+            interp.close()
+        self.assertEqual(answers, [interpreters.DeadProxyError, InterpreterError,
+                                   InterpreterError])
+
+
+if __name__ == '__main__':
+    unittest.main()
