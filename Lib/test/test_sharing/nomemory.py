@@ -194,6 +194,7 @@ VALUES = {
     'class': int,
     'wrapped': [1, 2, 3],
     'wrapped_in_tuple': ([], ({}, set()), 'x' * 100),
+    'memoryview': memoryview(b'view'),
 }
 
 

@@ -1,13 +1,11 @@
 """Memory runs out in the middle of everything; the sweep is in nomemory.py."""
 
 import unittest
-from test.support import Py_GIL_DISABLED, import_helper, script_helper
+from test.support import import_helper, script_helper
 
 import_helper.import_module('_testcapi')
 
 
-@unittest.skipIf(Py_GIL_DISABLED,
-                 'a free-threaded build crashes when memory fails; where is not known yet')
 class NoMemoryTests(unittest.TestCase):
 
     def test_every_allocation_may_fail(self):
