@@ -63,11 +63,15 @@ PyObject *get_excinfo(PyObject *self, void *)
         return nullptr;
     }
     Ref type = Ref::steal(describe_type(module, name));
-    Ref traceback = Ref::steal(report == Py_None ? PyUnicode_FromString("")
-                                                 : format_report(report));
-    Ref formatted = Ref::steal(traceback ? PyUnicode_FromFormat("%U%U: %U", traceback.get(), name,
-                                                                message)
-                                         : nullptr);
+    Ref last_line = Ref::steal(PyUnicode_FromFormat("%U: %U", name, message));
+    Ref traceback = Ref::steal(report == Py_None ? Py_NewRef(Py_None) : format_report(report));
+    if (!last_line || !traceback) {
+        return nullptr;
+    }
+    Ref formatted = traceback.get() == Py_None
+                        ? std::move(last_line)
+                        : Ref::steal(PyUnicode_FromFormat("%U\n%U", traceback.get(),
+                                                          last_line.get()));
     if (!type || !formatted) {
         return nullptr;
     }

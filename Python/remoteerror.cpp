@@ -85,19 +85,6 @@ int pack_origin(Parcel &parcel, PyObject *exception)
                               : parcel.pack_absent();
 }
 
-// The notes as a tuple, or None; null with an exception set.
-PyObject *notes_of(PyObject *exception)
-{
-    PyObject *dict = reinterpret_cast<PyBaseExceptionObject *>(exception)->dict;
-    PyObject *notes = nullptr;
-    if (dict != nullptr && PyDict_GetItemStringRef(dict, kNotes, &notes) < 0) {
-        return nullptr;
-    }
-    Ref owned = Ref::steal(notes);
-    return notes != nullptr && PyList_CheckExact(notes) ? PyList_AsTuple(notes)
-                                                        : Py_NewRef(Py_None);
-}
-
 int pack_notes(Parcel &parcel, PyObject *exception)
 {
     Ref notes = Ref::steal(notes_of(exception));
@@ -704,6 +691,18 @@ PyObject *message_of(PyObject *exception)
         text = PyUnicode_FromString("<exception str() failed>");
     }
     return text;
+}
+
+PyObject *notes_of(PyObject *exception)
+{
+    PyObject *dict = reinterpret_cast<PyBaseExceptionObject *>(exception)->dict;
+    PyObject *notes = nullptr;
+    if (dict != nullptr && PyDict_GetItemStringRef(dict, kNotes, &notes) < 0) {
+        return nullptr;
+    }
+    Ref owned = Ref::steal(notes);
+    return notes != nullptr && PyList_CheckExact(notes) ? PyList_AsTuple(notes)
+                                                        : Py_NewRef(Py_None);
 }
 
 void pack_exception(Parcel &parcel, PyObject *exception)

@@ -159,6 +159,18 @@ int tell_brought(PyObject *list, PyObject *report)
     return 0;
 }
 
+int tell_notes(PyObject *list, PyObject *exception)
+{
+    Ref notes = Ref::steal(notes_of(exception));
+    for (Py_ssize_t i = 0; notes && notes.get() != Py_None && i < PyTuple_GET_SIZE(notes.get());
+         ++i) {
+        if (append(list, PyUnicode_FromFormat("%S\n", PyTuple_GET_ITEM(notes.get(), i))) < 0) {
+            return -1;
+        }
+    }
+    return notes ? 0 : -1;
+}
+
 // What led to the exception, the earliest first, after what that one brought from elsewhere.
 int tell_chain(PyObject *list, PyObject *exception, int limit)
 {
@@ -177,7 +189,7 @@ int tell_chain(PyObject *list, PyObject *exception, int limit)
     Ref kept = Ref::borrow(former);
     const char *connection = former == base->cause ? kByCause : kByContext;
     if (tell_chain(list, former, limit - 1) < 0 || tell_frames(list, former) < 0
-        || tell_message(list, former) < 0) {
+        || tell_message(list, former) < 0 || tell_notes(list, former) < 0) {
         return -1;
     }
     return append_text(list, connection);
@@ -349,10 +361,13 @@ PyObject *format_report(PyObject *report)
         }
     }
     if (PyList_GET_SIZE(lines.get()) == 0) {
-        return PyUnicode_FromFormat("\nRaised in interpreter %S\n", interp_id);
+        return PyUnicode_FromFormat("\nRaised in interpreter %S", interp_id);
     }
     Ref empty = Ref::steal(PyUnicode_FromString(""));
-    return empty ? PyUnicode_Join(empty.get(), lines.get()) : nullptr;
+    Ref text = Ref::steal(empty ? PyUnicode_Join(empty.get(), lines.get()) : nullptr);
+    // All lines end; who shows the text ends the last one.
+    return text ? PyUnicode_Substring(text.get(), 0, PyUnicode_GET_LENGTH(text.get()) - 1)
+                : nullptr;
 }
 
 PyObject *report_of_others(PyObject *report)

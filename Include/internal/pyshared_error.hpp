@@ -22,6 +22,10 @@ void raise_packed(Parcel &parcel);
 // Tstate: attached.  Refs: result new.  Python: __str__ runs.
 [[nodiscard]] PyObject *message_of(PyObject *exception);
 
+// Its notes as a tuple, or None.
+// Tstate: attached.  Refs: result new.
+[[nodiscard]] PyObject *notes_of(PyObject *exception);
+
 // A RemoteError for what `described` tells: (module, qualified name, message, report or None).
 // Tstate: attached.  Refs: borrowed, result new.
 [[nodiscard]] PyObject *make_remote_error(PyObject *described, PyObject *proxy);
