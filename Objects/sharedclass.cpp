@@ -83,7 +83,8 @@ uint16_t shape_of(PyObject *object)
                 | (PySequence_Check(object) ? _PyShared_SEQUENCE : 0)
                 | (PyMapping_Check(object) ? _PyShared_MAPPING : 0)
                 | ((flags & Py_TPFLAGS_SEQUENCE) != 0 ? _PyShared_MATCH_SEQUENCE : 0)
-                | ((flags & Py_TPFLAGS_MAPPING) != 0 ? _PyShared_MATCH_MAPPING : 0);
+                | ((flags & Py_TPFLAGS_MAPPING) != 0 ? _PyShared_MATCH_MAPPING : 0)
+                | (PyExceptionClass_Check(object) ? _PyShared_EXCEPTION_CLASS : 0);
     return static_cast<uint16_t>(shape);
 }
 

@@ -233,11 +233,6 @@ int object_is_instance(PyObject *object, PyObject *candidate)
     return PyObject_IsInstance(candidate, object);
 }
 
-int object_is_subclass(PyObject *object, PyObject *candidate)
-{
-    return PyObject_IsSubclass(candidate, object);
-}
-
 PyObject *call_module_function(const char *module, const char *name, PyObject *object,
                                PyObject *argument)
 {
@@ -599,7 +594,7 @@ PyMethodDef proxy_methods[] = {
     METHOD(__length_hint__, no_arguments<object_length_hint>, METH_NOARGS),
     METHOD(__round__, proxy_round, METH_FASTCALL),
     METHOD(__instancecheck__, test_argument<object_is_instance>, METH_O),
-    METHOD(__subclasscheck__, test_argument<object_is_subclass>, METH_O),
+    METHOD(__subclasscheck__, proxy_subclass_check, METH_O),
     METHOD(__copy__, no_arguments<object_copy>, METH_NOARGS),
     METHOD(__deepcopy__, proxy_deepcopy, METH_O),
     METHOD(__reduce_ex__, proxy_reduce_ex, METH_O),

@@ -35,6 +35,8 @@
    _PyShared_PatternFlags          bytecodes.c                        match patterns
    _PyShared_GetOptionalAttr       object.c                           hasattr(), getattr()
    _PyShared_Raisable              ceval.c, genobject.c               raise and throw()
+   _PyShared_IsExceptionClass      ceval.c, exceptions.c              except and except*
+   _PyShared_ExceptionMatches      errors.c                           except and except*
    _PyShared_IsInstance            _abc.c                             isinstance(proxy, ABC)
 */
 
@@ -209,6 +211,7 @@ enum {
     _PyShared_MAPPING = 1 << 7,
     _PyShared_MATCH_SEQUENCE = 1 << 8,  // `case [...]:`
     _PyShared_MATCH_MAPPING = 1 << 9,   // `case {...}:`
+    _PyShared_EXCEPTION_CLASS = 1 << 10,
 };
 PyAPI_FUNC(int) _PyShared_HasShape(PyObject *proxy, int shape);
 
@@ -241,6 +244,19 @@ _PyShared_Raisable(PyObject *value)
     }
     return _PyShared_ExceptionOf(value);
 }
+
+/* What an `except` clause may name: a proxied class of exceptions. */
+static inline int
+_PyShared_IsExceptionClass(PyObject *value)
+{
+    return Py_IS_TYPE(value, &PySharedObjectProxy_Type)
+           && _PyShared_HasShape(value, _PyShared_EXCEPTION_CLASS);
+}
+
+/* Is the exception, or the class of one, of a proxied class?
+   Tstate: attached; an exception that is set stays.  Python: may run.
+   Errors: none; a class that cannot be asked has no instances. */
+extern int _PyShared_ExceptionMatches(PyObject *exception, PyObject *cls);
 
 /* Is the proxy's object an instance of the abstract class?  The owner's class
    of the same module and name is asked, in the owner.

@@ -57,4 +57,9 @@ uint16_t shape_of(PyObject *object);
 // p.__class__
 PyObject *proxy_class(PyObject *self);
 
+// sharedexcept.cpp
+
+// p.__subclasscheck__(cls)
+PyObject *proxy_subclass_check(PyObject *self, PyObject *cls);
+
 }  // namespace pyshared

@@ -21,7 +21,6 @@ TYPE = 'asks for type(x), which is SharedObjectProxy'
 VALUE = 'asks for the identity of a value that crosses as a copy'
 LEFT = 'a C function looks into an operand of this interpreter, where a proxy does not pass'
 SHAPE = 'an operand that should be refused is a proxy, and the type of proxies has every slot'
-CLASS = "expects the owner's exception class; what arrives is of this interpreter's class"
 REHASH = 'counts how often items are hashed, and what crosses is hashed again'
 SETUP = 'needs what the suite prepares for its own modules and classes'
 
@@ -50,12 +49,9 @@ EXEMPT = {
         DecimalConstructionTest.test_explicit_from_list''',
     SHAPE: '''
         FractionTest.testInitFromIntegerRatio StrTest.test_subscript''',
-    CLASS: '''
-        DecimalArithmeticTest.test_nan_comparisons
-        DecimalConstructionTest.test_explicit_context_create_decimal
-        DecimalConstructionTest.test_explicit_from_string
-        DecimalUsabilityTest.test_none_args DecimalUsabilityTest.test_tonum_methods''',
     SETUP: '''
+        DecimalConstructionTest.test_explicit_context_create_decimal
+        DecimalConstructionTest.test_explicit_from_string DecimalUsabilityTest.test_tonum_methods
         DecimalContextTest.test_pickle DecimalFormatTest.test_n_format
         DecimalFormatTest.test_deprecated_N_format DecimalImplicitTest.test_implicit_from_int
         DecimalUsabilityTest.test_decimal_fraction_comparison

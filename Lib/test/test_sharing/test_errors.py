@@ -1,6 +1,7 @@
 """Exceptions cross as themselves where they can, and tell where they come from."""
 
 import builtins
+import pickle
 import queue
 import subprocess
 import sys
@@ -75,6 +76,67 @@ def made(source):
 
 def raiser(source):
     raise made(source)
+
+
+def raise_first():
+    raise noted(KeyError('first'), 'of the first')
+
+
+def raise_from():
+    try:
+        raise_first()
+    except KeyError as error:
+        raise ValueError('second') from error
+
+
+def raise_while_handling():
+    try:
+        raise_first()
+    finally:
+        raise ValueError('second')
+
+
+def raise_from_none():
+    try:
+        raise_first()
+    except KeyError:
+        raise ValueError('second') from None
+
+
+def recurse(depth):
+    if depth:
+        recurse(depth - 1)
+    raiser('ValueError(1)')
+
+
+class Clauses:
+    """Classes that other interpreters know as proxies; one of them they have themselves."""
+
+    class Error(Exception):
+        pass
+
+    class Derived(Error):
+        pass
+
+    class Other(Exception):
+        pass
+
+    Known = OwnError
+
+    def error(self, name):
+        return KeyError() if name == 'KeyError' else getattr(self, name)()
+
+    def fail(self, name):
+        raise self.error(name)
+
+    def fail_all(self):
+        raise ExceptionGroup('g', list(map(self.error, ('Derived', 'Other', 'Known', 'KeyError'))))
+
+
+def make_clauses():
+    for name in 'Error', 'Derived', 'Other':
+        getattr(Clauses, name).__qualname__ = f'of <locals>.{name}'
+    return SharedObjectProxy(Clauses())
 
 
 def call_back(function, source):
@@ -215,6 +277,9 @@ AS_THEMSELVES = [
     'subprocess.CalledProcessError(3, "command")',
 ]
 
+NOTED = ['noted(ValueError("v"), "one")', 'noted(OwnError("o"), "one")',
+         'noted(ExceptionGroup("g", [OSError(1)]), "one")', 'noted(PickyError(1, 2), "one")']
+
 #: Source and what it says: exceptions that the caller cannot make again.
 REMOTE = {
     'Unimportable.error("m", 1)': ("('m', 1)", 'HiddenError'),
@@ -301,6 +366,122 @@ class ErrorsTest:
         for source in ('StopIteration(1)', 'StopAsyncIteration()', 'GeneratorExit()'):
             with self.subTest(source):
                 self.assertIsNone(self.caller().call(cause_of_raised, function, source))
+
+
+    def test_note_can_be_added_to_an_exception_that_brought_some(self):
+        function = self.function('raiser')
+        for source in NOTED:
+            with self.subTest(source):
+                self.assertEqual(self.caller().call(note_raised, function, source),
+                                 (list, ['one', 'two']))
+
+    def test_what_led_to_an_exception_is_told(self):
+        for name, connection in (('raise_from', 'direct cause'),
+                                 ('raise_while_handling', 'During handling')):
+            with self.subTest(name):
+                text = self.caller().call(cause_of_raised, self.function(name))[1]
+                first, _, rest = text.partition(connection)
+                self.assertIn("KeyError: 'first'\nof the first\n", first)
+                self.assertIn('in raise_first', first)
+                self.assertIn(f'in {name}', rest)
+        text = self.caller().call(cause_of_raised, self.function('raise_from_none'))[1]
+        self.assertNotIn('KeyError', text)
+
+    def test_long_traceback_tells_the_innermost_frames(self):
+        text = self.caller().call(cause_of_raised, self.function('recurse'), 200)[1]
+        self.assertEqual(text.count('in recurse\n'), 49)
+        self.assertEqual(text.count('in raiser\n'), 1)
+        self.assertIn('152 frames', text)
+
+    def test_traceback_can_be_pickled_as_text(self):
+        self.assertTrue(self.caller().call(pickled_cause_is_text, self.function('raiser')))
+
+    def test_group_of_an_own_class_arrives_as_that(self):
+        function = self.function('raiser')
+        name, members, own = self.caller().call(
+            group_raised, function, 'having(OwnGroup("g", [OwnError(1), KeyError(2)]), own=3)')
+        self.assertEqual((name, members, own),
+                         ('OwnGroup', [('OwnError', (1,)), ('KeyError', (2,))], 3))
+
+    def test_except_clause_names_classes_of_the_owner(self):
+        clauses = self.owner().call(make_clauses)
+        for raised, caught_by in (('Error', 0), ('Derived', 0), ('Other', 1), ('Known', 2),
+                                  ('KeyError', None)):
+            with self.subTest(raised):
+                self.assertEqual(self.caller().call(clause_that_catches, clauses, raised),
+                                 caught_by)
+
+    def test_except_star_names_classes_of_the_owner(self):
+        clauses = self.owner().call(make_clauses)
+        self.assertEqual(self.caller().call(clauses_that_catch, clauses),
+                         {'derived': 1, 'tuple': 2, 'left': ['KeyError']})
+
+    def test_known_class_is_a_subclass_of_the_owners(self):
+        clauses = self.owner().call(make_clauses)
+        self.assertEqual(self.caller().call(subclass_answers, clauses), [True, True, False])
+
+    def test_proxy_of_no_exception_class_is_refused_by_except(self):
+        self.assertEqual(self.caller().call(catch_by_function, self.function('raiser')),
+                         'catching classes that do not inherit from BaseException is not allowed')
+
+
+def note_raised(function, source):
+    error = caught(function, source)
+    error.add_note('two')
+    return type(error.__notes__), error.__notes__
+
+
+def pickled_cause_is_text(function):
+    cause = caught(function, 'ValueError(1)').__cause__
+    copy = pickle.loads(pickle.dumps(cause))
+    return type(copy) is RemoteTraceback and str(copy) == str(cause)
+
+
+def group_raised(function, source):
+    error = caught(function, source)
+    return (type(error).__name__,
+            [(type(member).__name__, member.args) for member in error.exceptions], error.own)
+
+
+def clause_that_catches(clauses, name):
+    try:
+        clauses.fail(name)
+    except clauses.Error:
+        return 0
+    except (ZeroDivisionError, clauses.Other):
+        return 1
+    except clauses.Known:
+        return 2
+    except Exception:
+        return None
+
+
+def clauses_that_catch(clauses):
+    found = {}
+    try:
+        clauses.fail_all()
+    except* clauses.Derived as group:
+        found['derived'] = len(group.exceptions)
+    except* (clauses.Other, clauses.Known) as group:
+        found['tuple'] = len(group.exceptions)
+    except* Exception as group:
+        found['left'] = [type(error).__name__ for error in group.exceptions]
+    return found
+
+
+def subclass_answers(clauses):
+    return [issubclass(OwnError, clauses.Known), issubclass(clauses.Derived, clauses.Error),
+            issubclass(KeyError, clauses.Known)]
+
+
+def catch_by_function(function):
+    try:
+        try:
+            raise KeyError
+        except function:
+            pass
+    except TypeError as error:
+        return str(error)
 
 
 def class_of_raised(function, source):
