@@ -49,7 +49,8 @@ void remember(SharedName &name, uint64_t serial, PyObject *text)
 }
 
 // In the owner: what was packed is the name, `count` arguments, and the names of keywords.
-void call_method_there(Operation &operation, Name name, size_t positional, size_t count)
+void call_method_there(Operation &operation, Name name, size_t positional, size_t count,
+                       bool has_keywords)
 {
     Parcel &parcel = operation.arguments();
     Argument<Name> method;
@@ -62,7 +63,7 @@ void call_method_there(Operation &operation, Name name, size_t positional, size_
         return parcel.unpack(value);
     });
     PyObject *keywords = nullptr;
-    if (!received || parcel.unpack(&keywords) < 0) {
+    if (!received || !unpack_names(parcel, has_keywords, &keywords)) {
         operation.pack_error();
         return;
     }
@@ -70,6 +71,14 @@ void call_method_there(Operation &operation, Name name, size_t positional, size_
         method.text.get(), there.begin(), (positional + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET,
         keywords));
     Py_XDECREF(keywords);
+}
+
+Name name_for(PyObject *proxy, SharedName &shared)
+{
+    const ProxyObject &target = *as_proxy(proxy);
+    PyObject *there = target.uses.released() ? nullptr
+                                             : known_text(shared, target.cell->owner->serial);
+    return Name{shared.text, &shared, there};
 }
 
 // Called as the method itself would be: the proxy first.  It is one of another interpreter's
@@ -82,14 +91,14 @@ PyObject *name_vectorcall(PyObject *self, PyObject *const *arguments, size_t nar
     size_t positional = PyVectorcall_NARGS(nargsf) - 1;
     size_t count = positional + (keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords));
     ++arguments;
-    Name name = name_for(proxy, reinterpret_cast<SharedName *>(self)->text);
+    Name name = name_for(proxy, *reinterpret_cast<SharedName *>(self));
     Operation operation(proxy);
     if (!operation.start() || !Argument<Name>::pack(operation.arguments(), name)
         || !pack_arguments(operation.arguments(), arguments, count, keywords)
         || !operation.enter()) {
         return nullptr;
     }
-    call_method_there(operation, name, positional, count);
+    call_method_there(operation, name, positional, count, keywords != nullptr);
     operation.leave();
     return operation.unpack_result();
 }
@@ -127,15 +136,8 @@ Name name_for(PyObject *proxy, PyObject *text)
     if (_Py_IsStaticImmortal(text)) {
         return Name{text, nullptr, text};
     }
-    Name name{text};
-    UseCount &uses = as_proxy(proxy)->uses;
-    if (!uses.released()) {
-        name.shared = shared_name(*owner_of(_PyThreadState_GET()), text);
-        if (name.shared != nullptr) {
-            name.there = known_text(*name.shared, as_proxy(proxy)->cell->owner->serial);
-        }
-    }
-    return name;
+    SharedName *shared = shared_name(*owner_of(_PyThreadState_GET()), text);
+    return shared == nullptr ? Name{text} : name_for(proxy, *shared);
 }
 
 void forget_names(Owner &here)
@@ -145,11 +147,15 @@ void forget_names(Owner &here)
 
 bool Argument<Name>::unpack(Parcel &parcel, Name original)
 {
+    if (original.there != nullptr) {
+        text = Ref::borrow(original.there);
+        return true;
+    }
     PyObject *received;
     if (parcel.unpack(&received) < 0) {
         return false;
     }
-    if (original.there == nullptr && original.shared != nullptr) {
+    if (original.shared != nullptr) {
         PyInterpreterState *interp = _PyInterpreterState_GET();
         _PyUnicode_InternImmortal(interp, &received);
         remember(*original.shared, owner_of(interp)->serial, received);

@@ -99,13 +99,6 @@ void remove_from_table(Owner &here, ProxyObject &proxy)
     }
 }
 
-void give_up_handle(ProxyObject &proxy)
-{
-    if (SharedCell *cell = std::exchange(proxy.cell, nullptr)) {
-        drop_handle(*cell);
-    }
-}
-
 void proxy_dealloc(PyObject *self)
 {
     ProxyObject &proxy = *as_proxy(self);
@@ -245,10 +238,10 @@ const Owner *owner_if_alive(ProxyObject &proxy)
     return owner;
 }
 
-void end_use(ProxyObject &proxy)
+void give_up_handle(ProxyObject &proxy)
 {
-    if (proxy.uses.leave()) {
-        give_up_handle(proxy);
+    if (SharedCell *cell = std::exchange(proxy.cell, nullptr)) {
+        drop_handle(*cell);
     }
 }
 

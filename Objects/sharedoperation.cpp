@@ -12,48 +12,14 @@
 
 namespace pyshared {
 
-Operation::Operation(PyObject *proxy)
-    : proxy_(*as_proxy(proxy)),
-      here_(*owner_of(_PyThreadState_GET())),
-      in_use_(proxy_.uses.enter()),
-      arguments_(here_, scope(), Parcel::Lifetime::kOutlives),
-      result_(owner(), scope(), Parcel::Lifetime::kMayEnd)
+void Operation::refuse()
 {
-}
-
-Operation::~Operation()
-{
-    if (entry_.entered()) {
-        leave();
-    }
-    Py_XDECREF(object_);
-    return_what_is_kept();
-    if (guards_recursion_) {
-        _Py_LeaveRecursiveCall();
-    }
     if (in_use_) {
-        end_use(proxy_);
-    }
-    arguments_.clear();
-    drain_if_pending(here_);
-}
-
-bool Operation::start()
-{
-    proxy_.armed = false;
-    if (!in_use_) {
-        raise_released(proxy_);
-        return false;
-    }
-    if (_Py_EnterRecursiveCall(" while using an object of another interpreter")) {
-        return false;
-    }
-    guards_recursion_ = true;
-    if (proxy_.cell->load().dead()) {
         raise_dead(*proxy_.cell);
-        return false;
     }
-    return true;
+    else {
+        raise_released(proxy_);
+    }
 }
 
 bool Operation::enter()
@@ -114,39 +80,9 @@ void Operation::pack_error()
     result_kind_ = Result::kError;
 }
 
-void Operation::leave()
-{
-    Py_CLEAR(object_);
-    entry_.leave();
-}
-
-PyObject *Operation::unpack_result()
-{
-    PyObject *value = nullptr;
-    if (result_kind_ == Result::kValue) {
-        (void)result_.unpack(&value);
-    }
-    else {
-        (void)check_error();
-    }
-    return value;
-}
-
-bool Operation::check_error()
-{
-    if (result_kind_ != Result::kError) {
-        return true;
-    }
-    raise_packed(result_);
-    return false;
-}
-
 // A large result was read in place; its owner must drop it.
 void Operation::return_what_is_kept()
 {
-    if (!result_.keeps_anything()) {
-        return;
-    }
     InterpreterEntry again;
     if (again.enter(*proxy_.cell->owner) == InterpreterEntry::Outcome::kEntered) {
         result_.give_back();

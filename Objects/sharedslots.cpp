@@ -50,14 +50,14 @@ PyObject *call_here(PyObject *object, PyObject *const *arguments, size_t nargsf,
                                PyVectorcall_NARGS(nargsf) | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
 }
 
-// In the owner: what was packed is `count` arguments and the tuple of names, or nothing for it.
-void call_there(Operation &operation, size_t positional, size_t count)
+// In the owner: what was packed is `count` arguments and the tuple of names, if there are any.
+void call_there(Operation &operation, size_t positional, size_t count, bool has_names)
 {
     Parcel &parcel = operation.arguments();
     ArgumentArray there(count);
     bool received = there.fill([&](size_t, PyObject **value) { return parcel.unpack(value); });
     PyObject *names = nullptr;
-    if (!received || parcel.unpack(&names) < 0) {
+    if (!received || !unpack_names(parcel, has_names, &names)) {
         operation.pack_error();
         return;
     }
@@ -499,7 +499,7 @@ PyObject *proxy_vectorcall(PyObject *self, PyObject *const *arguments, size_t na
         || !operation.enter()) {
         return nullptr;
     }
-    call_there(operation, positional, count);
+    call_there(operation, positional, count, names != nullptr);
     operation.leave();
     return operation.unpack_result();
 }

@@ -408,13 +408,22 @@ void InterpreterEntry::leave()
     inside_->current_exception = stashed_exception_;
     PyThreadState *from = link_.from;
     DropTargets dropped;
-    take_over_drops(owner, dropped);
+    if (owner.dropped.count != 0) [[unlikely]] {
+        take_over_drops(owner, dropped);
+    }
     pop_link(link_);
     detach(inside_);
     attach_again(from);
-    take_over_releases(owner, dropped);
     leave_gate(owner, visit_);
-    add_drops(from, dropped);
+    // What take_over_releases() does with a fence: whoever pushed a cell counts itself in and out of
+    // the gate before it looks whether the owner is idle.  If it left before this thread did, its
+    // cell is seen here; if not, it sees that the GIL is free.
+    if (owner.release_queue.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
+        dropped.add(owner);
+    }
+    if (dropped.count != 0) [[unlikely]] {
+        add_drops(from, dropped);
+    }
 }
 
 void InterpreterEntry::close_homecomers()

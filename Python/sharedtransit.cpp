@@ -14,6 +14,7 @@
 #include "pycore_crossinterp.h"
 #include "pycore_pyhash.h"
 
+#include <atomic>
 #include <cstring>
 #include <utility>
 
@@ -54,6 +55,11 @@ struct PickleSession {
 };
 
 constinit thread_local PickleSession *session = nullptr;
+
+// The base's registries
+
+// How often one of them has changed.
+constinit std::atomic<uint32_t> registry_version{0};
 
 class [[nodiscard]] SessionScope final {
 public:
@@ -257,11 +263,14 @@ int register_interpreter_class(PyObject *cls)
     return register_class(cls, interpreter_to_data);
 }
 
-bool is_registered(PyThreadState *tstate, PyObject *value)
+Registration registration_of(PyThreadState *tstate, PyObject *value)
 {
     _PyXIData_getdata_t getdata = _PyXIData_Lookup(tstate, value);
-    return getdata.basic != nullptr
-           || (getdata.fallback != nullptr && getdata.fallback != share_result_to_data);
+    if (getdata.fallback == share_result_to_data) {
+        return Registration::kShareMethod;
+    }
+    return getdata.basic != nullptr || getdata.fallback != nullptr ? Registration::kData
+                                                                    : Registration::kNone;
 }
 
 int check_crossing(PyObject *object)
@@ -318,6 +327,47 @@ _PyXIData_getdata_t _PyShared_LookupXIData(PyObject *object)
         getdata.fallback = share_result_to_data;
     }
     return getdata;
+}
+
+void _PyShared_RegistryChanged(void)
+{
+    registry_version.fetch_add(1, std::memory_order_acq_rel);
+}
+
+uint64_t _PyShared_LookupStamp(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    uint64_t stamp = registry_version.load(std::memory_order_acquire);
+    uint32_t version = _Py_atomic_load_uint32_relaxed(&type->tp_version_tag);
+    if (version == 0 && PyUnstable_Type_AssignVersionTag(type)) [[unlikely]] {
+        version = _Py_atomic_load_uint32_relaxed(&type->tp_version_tag);
+    }
+    return version == 0 ? 0 : stamp << 32 | version;
+}
+
+int _PyShared_RecallXIData(PyObject *object, uint64_t stamp, _PyXIData_getdata_t *getdata)
+{
+    Owner *here = owner_of(_PyThreadState_GET());
+    if (here == nullptr || stamp == 0) {
+        return 0;
+    }
+    LocalLock lock(*here);
+    const _PyXIData_getdata_t *known = here->known_types.find(Py_TYPE(object), stamp);
+    if (known == nullptr) {
+        return 0;
+    }
+    *getdata = *known;
+    return 1;
+}
+
+void _PyShared_RememberXIData(PyObject *object, uint64_t stamp, _PyXIData_getdata_t getdata)
+{
+    Owner *here = owner_of(_PyThreadState_GET());
+    // Without the name nobody has looked for __share__.
+    if (here != nullptr && here->share_name != nullptr && stamp != 0) {
+        LocalLock lock(*here);
+        here->known_types.remember(Py_TYPE(object), stamp, getdata);
+    }
 }
 
 void _PyShared_ReleaseHandle(_PyXIData_t *xidata)

@@ -137,49 +137,49 @@ void Parcel::roll_back(Mark mark)
     while (count_ > static_cast<uint32_t>(mark)) {
         Node &node = nodes_[--count_];
         if (node.kind == Kind::kCell) {
+            --owned_;
             drop_handle(*node.cell);
         }
         if (node.owns_bytes) {
+            --owned_;
             PyMem_RawFree(const_cast<void *>(node.bytes));
         }
     }
 }
 
-void Parcel::clear()
+void Parcel::drop_all()
 {
     roll_back(Mark{0});
-    next_ = 0;
-    bytes_used_ = 0;
-    owns_ = false;
     give_back();
 }
 
 // Packing
 
-Parcel::Node *Parcel::append(Kind kind)
+bool Parcel::grow()
 {
-    if (count_ == capacity_) {
-        auto *larger = static_cast<Node *>(PyMem_RawMalloc(2 * capacity_ * sizeof(Node)));
-        if (larger == nullptr) {
-            PyErr_NoMemory();
-            return nullptr;
-        }
-        std::memcpy(larger, nodes_, count_ * sizeof(Node));
-        if (nodes_ != inline_nodes_) {
-            PyMem_RawFree(nodes_);
-        }
-        nodes_ = larger;
-        capacity_ *= 2;
+    auto *larger = static_cast<Node *>(PyMem_RawMalloc(2 * capacity_ * sizeof(Node)));
+    if (larger == nullptr) {
+        PyErr_NoMemory();
+        return false;
+    }
+    std::memcpy(larger, nodes_, count_ * sizeof(Node));
+    if (nodes_ != inline_nodes_) {
+        PyMem_RawFree(nodes_);
+    }
+    nodes_ = larger;
+    capacity_ *= 2;
+    return true;
+}
+
+inline Parcel::Node *Parcel::append(Kind kind)
+{
+    if (count_ == capacity_ && !grow()) [[unlikely]] {
+        return nullptr;
     }
     Node *node = &nodes_[count_++];
     *node = Node{};
     node->kind = kind;
     return node;
-}
-
-int Parcel::pack_absent()
-{
-    return append(Kind::kAbsent) == nullptr ? -1 : 0;
 }
 
 int Parcel::pack_immortal(PyObject *value)
@@ -195,11 +195,11 @@ int Parcel::pack_immortal(PyObject *value)
 int Parcel::pack(PyObject *value)
 {
     PyTypeObject *type = Py_TYPE(value);
-    if (is_singleton(value) || is_static_value(value)) {
-        return pack_immortal(value);
-    }
     if (type == &PyLong_Type) {
         return pack_integer(value);
+    }
+    if (is_singleton(value) || is_static_value(value)) {
+        return pack_immortal(value);
     }
     if (type == &PyUnicode_Type) {
         return pack_string(value);
@@ -246,19 +246,26 @@ int Parcel::pack(PyObject *value)
 
 int Parcel::pack_integer(PyObject *value)
 {
-    int overflow;
-    long long small = PyLong_AsLongLongAndOverflow(value, &overflow);
+    auto *integer = reinterpret_cast<PyLongObject *>(value);
+    long long number;
+    int overflow = 0;
+    if (_PyLong_IsCompact(integer)) [[likely]] {
+        number = _PyLong_CompactValue(integer);
+    }
+    else {
+        number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    }
     if (overflow == 0) {
         Node *node = append(Kind::kInteger);
         if (node == nullptr) {
             return -1;
         }
-        node->integer = small;
+        node->integer = number;
         return 0;
     }
-    auto *big = reinterpret_cast<PyLongObject *>(value);
-    Py_ssize_t digits = _PyLong_DigitCount(big);
-    return pack_bytes(value, Kind::kBigInteger, _PyLong_IsNegative(big), big->long_value.ob_digit,
+    Py_ssize_t digits = _PyLong_DigitCount(integer);
+    return pack_bytes(value, Kind::kBigInteger, _PyLong_IsNegative(integer),
+                      integer->long_value.ob_digit,
                       digits, digits * sizeof(digit));
 }
 
@@ -305,7 +312,7 @@ int Parcel::pack_bytes(PyObject *value, Kind kind, uint8_t detail, const void *b
     node->size = size;
     node->bytes = bytes;
     node->owns_bytes = own;
-    owns_ |= own;
+    owned_ += own;
     return 0;
 }
 
@@ -384,7 +391,7 @@ int Parcel::pack_cell(SharedCell &cell)
         return -1;
     }
     node->cell = &cell;
-    owns_ = true;
+    ++owned_;
     return 0;
 }
 
@@ -400,7 +407,7 @@ int Parcel::pack_wrapped(PyObject *value, Scope *scope)
         return -1;
     }
     node->cell = cell;
-    owns_ = true;
+    ++owned_;
     return 0;
 }
 
@@ -410,24 +417,21 @@ int Parcel::pack_other(PyObject *value)
         return pack_immortal(value);
     }
     PyThreadState *tstate = _PyThreadState_GET();
-    if (is_registered(tstate, value)) {
+    Registration registration = registration_of(tstate, value);
+    if (registration == Registration::kData) {
         return pack_registered(value);
     }
-    if (_PyErr_Occurred(tstate)) {
-        return -1;
-    }
-    PyObject *shared = call_share_method(value);
-    if (shared != nullptr) {
-        RecursionGuard guard(kWhile);
-        if (keep(shared, nullptr) < 0 || !guard.entered()) {
-            return -1;
+    if (registration == Registration::kShareMethod) {
+        PyObject *shared = call_share_method(value);
+        if (shared != nullptr) {
+            RecursionGuard guard(kWhile);
+            if (keep(shared, nullptr) < 0 || !guard.entered()) {
+                return -1;
+            }
+            return pack(shared);
         }
-        return pack(shared);
     }
-    if (_PyErr_Occurred(tstate)) {
-        return -1;
-    }
-    return pack_wrapped(value);
+    return _PyErr_Occurred(tstate) ? -1 : pack_wrapped(value);
 }
 
 int Parcel::pack_registered(PyObject *value)
@@ -492,11 +496,12 @@ int Parcel::unpack(PyObject **value)
 {
     assert(next_ < count_);
     Node &node = nodes_[next_++];
-    if (node.kind == Kind::kAbsent) {
-        *value = nullptr;
-        return 0;
+    if (node.kind == Kind::kInteger) {
+        *value = PyLong_FromLongLong(node.integer);
     }
-    *value = unpack_node(node);
+    else {
+        *value = node.kind == Kind::kReference ? Py_NewRef(node.pointer) : unpack_node(node);
+    }
     return *value == nullptr ? -1 : 0;
 }
 
@@ -515,10 +520,6 @@ SharedCell *Parcel::unpack_cell()
 PyObject *Parcel::unpack_node(Node &node)
 {
     switch (node.kind) {
-    case Kind::kReference:
-        return Py_NewRef(node.pointer);
-    case Kind::kInteger:
-        return PyLong_FromLongLong(node.integer);
     case Kind::kBigInteger:
         return make_big_integer(node.detail != 0, node.bytes, node.size);
     case Kind::kFloat:
@@ -537,11 +538,13 @@ PyObject *Parcel::unpack_node(Node &node)
         return unpack_three(node);
     case Kind::kCell:
         node.kind = Kind::kTaken;
+        --owned_;
         return receive_cell(*node.cell);
     case Kind::kRegistered:
         return _PyXIData_NewObject(node.xidata);
+    case Kind::kReference:
+    case Kind::kInteger:
     case Kind::kTaken:
-    case Kind::kAbsent:
         break;
     }
     Py_UNREACHABLE();
@@ -641,7 +644,7 @@ int is_native(PyObject *value)
         return 1;
     }
     PyThreadState *tstate = _PyThreadState_GET();
-    if (is_registered(tstate, value)) {
+    if (registration_of(tstate, value) == Registration::kData) {
         return 1;
     }
     return _PyErr_Occurred(tstate) ? -1 : 0;

@@ -28,6 +28,7 @@
    _PyShared_StackLimits           ceval.c                            ask the OS once a thread
    _PyShared_EnterSession, Exit    crossinterp.c                      Interpreter.exec and call
    _PyShared_IsProxy, ...XIData    crossinterp*.c                     queues, calls, channels
+   _PyShared_LookupStamp, Regi...  crossinterp_data_lookup.h          remembered lookups
    _PyShared_Pickle*               crossinterp.c                      proxies inside pickles
    _PyShared_RaiseUnshareable      crossinterp.c                      why it does not cross
    _PyShared_LoadMethod            object.c                           proxy.method(...)
@@ -274,6 +275,17 @@ _PyShared_IsProxy(PyObject *obj)
 /* What the registry of cross-interpreter data lacks: proxies, and types with
    __share__.  Tstate: attached.  Errors: none. */
 extern _PyXIData_getdata_t _PyShared_LookupXIData(PyObject *obj);
+
+/* What a lookup found lately, if it would find the same now; then not 0.  The
+   stamp is of the type and the registries as they were before the lookup.
+   Tstate: attached.  Errors: none. */
+extern uint64_t _PyShared_LookupStamp(PyObject *obj);
+extern int _PyShared_RecallXIData(PyObject *obj, uint64_t stamp, _PyXIData_getdata_t *getdata);
+extern void _PyShared_RememberXIData(PyObject *obj, uint64_t stamp,
+                                     _PyXIData_getdata_t getdata);
+
+/* Some registry has changed. */
+extern void _PyShared_RegistryChanged(void);
 
 /* Give back the handle that the data of a proxy holds, if it is that.
    Tstate: any. */

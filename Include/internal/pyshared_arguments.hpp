@@ -13,7 +13,7 @@ namespace pyshared {
 // Tstate: attached to the caller, with an exception set.  Python: what packing runs, once more.
 void note_argument(PyObject *const *arguments, size_t count, PyObject *names);
 
-// Pack `count` arguments, the values of keywords among them, and the keywords' names or "absent".
+// Pack `count` arguments, the values of keywords among them, and the keywords' names if there are any.
 // Tstate: attached to the caller.  Errors: false with an exception set.
 [[nodiscard]] inline bool pack_arguments(Parcel &parcel, PyObject *const *arguments, size_t count,
                                          PyObject *names)
@@ -24,7 +24,15 @@ void note_argument(PyObject *const *arguments, size_t count, PyObject *names);
             return false;
         }
     }
-    return (names == nullptr ? parcel.pack_absent() : parcel.pack(names)) == 0;
+    return names == nullptr || parcel.pack(names) == 0;
+}
+
+// The names that arrived, after the arguments; null if there are none.
+// Tstate: attached to the receiver.  Refs: *names new.  Errors: false with an exception set.
+[[nodiscard]] inline bool unpack_names(Parcel &parcel, bool has_names, PyObject **names)
+{
+    *names = nullptr;
+    return !has_names || parcel.unpack(names) == 0;
 }
 
 // Arguments that arrived, in one array with a free slot in front (PY_VECTORCALL_ARGUMENTS_OFFSET).

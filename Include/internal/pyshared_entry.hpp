@@ -40,6 +40,7 @@ public:
     enum class Outcome : uint8_t { kEntered, kClosed, kNoMemory };
 
     // Attach the owner's thread state to this thread.
+    // Refs:   the owner's record outlives the entry.
     // Tstate: attached to another interpreter; on kEntered to the owner, else still there.
     // Python: destructors of the owner's waiting releases may run.
     // Errors: none set; see the result.

@@ -67,8 +67,7 @@ void forget_names(Owner &here);
 template <> struct Argument<Name> {
     static bool pack(Parcel &parcel, Name name)
     {
-        return (name.there != nullptr ? parcel.pack_immortal(name.there)
-                                      : parcel.pack(name.text)) == 0;
+        return name.there != nullptr || parcel.pack(name.text) == 0;
     }
     bool unwrap(Name original)
     {

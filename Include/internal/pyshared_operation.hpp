@@ -62,13 +62,41 @@ enum class Home : uint8_t {
 class [[nodiscard]] Operation final {
 public:
     // Tstate: attached to the caller.  Refs: borrowed.
-    explicit Operation(PyObject *proxy);
-    ~Operation();
+    explicit Operation(PyObject *proxy)
+        : proxy_(*as_proxy(proxy)),
+          here_(*owner_of(_PyThreadState_GET())),
+          in_use_(proxy_.uses.enter()),
+          arguments_(here_, scope(), Parcel::Lifetime::kOutlives),
+          result_(owner(), scope(), Parcel::Lifetime::kMayEnd)
+    {
+    }
+    ~Operation()
+    {
+        if (entry_.entered()) [[unlikely]] {
+            leave();
+        }
+        if (result_.keeps_anything()) [[unlikely]] {
+            return_what_is_kept();
+        }
+        if (in_use_) {
+            end_use(proxy_);
+        }
+        arguments_.clear();
+        drain_if_pending(here_);
+    }
     Operation(const Operation &) = delete;
     Operation &operator=(const Operation &) = delete;
 
     // Errors: false with DeadProxyError, RecursionError or MemoryError set.
-    [[nodiscard]] bool start();
+    [[nodiscard]] bool start()
+    {
+        proxy_.armed = false;
+        if (!in_use_ || proxy_.cell->load().dead()) [[unlikely]] {
+            refuse();
+            return false;
+        }
+        return _Py_EnterRecursiveCall(" while using an object of another interpreter") == 0;
+    }
 
     // The object; borrowed.  After enter().
     PyObject *object() const { return object_; }
@@ -85,16 +113,38 @@ public:
     void pack_error();
 
     // Come back to the caller.
-    void leave();
+    void leave()
+    {
+        Py_CLEAR(object_);
+        entry_.leave();
+    }
 
     // In the caller, after leave(): the result, or null with an exception set or not.
-    PyObject *unpack_result();
+    PyObject *unpack_result()
+    {
+        PyObject *value = nullptr;
+        if (result_kind_ == Result::kValue) [[likely]] {
+            (void)result_.unpack(&value);
+        }
+        else {
+            (void)check_error();
+        }
+        return value;
+    }
     // The same for an operation that returned a C integer: false with the exception set.
-    [[nodiscard]] bool check_error();
+    [[nodiscard]] bool check_error()
+    {
+        if (result_kind_ == Result::kError) [[unlikely]] {
+            raise_packed(result_);
+            return false;
+        }
+        return true;
+    }
 
 private:
     enum class Result : uint8_t { kNothing, kValue, kError };
 
+    void refuse();
     bool take_object();
     void return_what_is_kept();
     Owner &owner() const { return in_use_ ? *proxy_.cell->owner : here_; }
@@ -104,7 +154,6 @@ private:
     ProxyObject &proxy_;
     Owner &here_;
     const bool in_use_;
-    bool guards_recursion_ = false;
     Result result_kind_ = Result::kNothing;
     PyObject *object_ = nullptr;    // one reference, the owner's
     Parcel arguments_;
@@ -119,7 +168,7 @@ private:
 
 // How one parameter travels.
 template <class T> struct Argument {
-    // A plain C value is the same everywhere.
+    // A plain C value is the same everywhere, and so is null.
     static bool pack(Parcel &, T) { return true; }
     T value;
     bool unwrap(T original)
@@ -134,7 +183,7 @@ template <class T> struct Argument {
 template <> struct Argument<PyObject *> {
     static bool pack(Parcel &parcel, PyObject *original)
     {
-        return (original == nullptr ? parcel.pack_absent() : parcel.pack(original)) == 0;
+        return original == nullptr || parcel.pack(original) == 0;
     }
     Ref value;
     bool unwrap(PyObject *original)
@@ -146,10 +195,10 @@ template <> struct Argument<PyObject *> {
                                                     : Ref::borrow(original);
         return static_cast<bool>(value);
     }
-    bool unpack(Parcel &parcel, PyObject *)
+    bool unpack(Parcel &parcel, PyObject *original)
     {
-        PyObject *received;
-        if (parcel.unpack(&received) < 0) {
+        PyObject *received = nullptr;
+        if (original != nullptr && parcel.unpack(&received) < 0) {
             return false;
         }
         value = Ref::steal(received);

@@ -18,6 +18,7 @@
 
 #include "pyshared_cell.hpp"
 #include "pyshared_table.hpp"
+#include "pyshared_typecache.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -101,6 +102,7 @@ struct Owner {
     IntrusiveTable<CellTableTraits> cells;      // every cell it owns that has its object
     IntrusiveTable<ProxyTableTraits> proxies;   // the one proxy of each cell known here
     IntrusiveTable<NameTableTraits> names;      // one reference each
+    TypeCache known_types;
     DropTargets dropped;
     OpenWith *open_withs = nullptr;
     ProxyObject *immortal_proxies = nullptr;    // freed when the interpreter is cleared
@@ -167,7 +169,7 @@ void wake_closer(Owner &owner);
 // Tstate: any.  Locks: none.
 inline void leave_gate(Owner &owner, Visit visit)
 {
-    uint64_t old = owner.gate.fetch_sub(static_cast<uint64_t>(visit), std::memory_order_release);
+    uint64_t old = owner.gate.fetch_sub(static_cast<uint64_t>(visit), std::memory_order_acq_rel);
     if ((old & kGateClosing) != 0) [[unlikely]] {
         // The closer may be gone already.
         wake_closer(owner);

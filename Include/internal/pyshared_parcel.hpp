@@ -42,7 +42,7 @@ public:
     // Tstate: any, if keeps_anything() is false; else attached to the sender.
     ~Parcel()
     {
-        if (owns_ || kept_count_ != 0 || nodes_ != inline_nodes_ || kept_ != inline_kept_) {
+        if (owned_ != 0 || kept_count_ != 0 || nodes_ != inline_nodes_ || kept_ != inline_kept_) {
             destroy();
         }
     }
@@ -65,9 +65,6 @@ public:
 
     // Append an object that is immortal in the receiver, or everywhere.
     [[nodiscard]] int pack_immortal(PyObject *value);
-
-    // Append "no value": the other side gets null.
-    [[nodiscard]] int pack_absent();
 
     // Take the next value off.
     // Tstate: attached to the receiver.  Refs: new.
@@ -93,7 +90,13 @@ public:
 
     // Start again, empty.
     // Tstate: attached to the sender.
-    void clear();
+    void clear()
+    {
+        if (owned_ != 0 || kept_count_ != 0) [[unlikely]] {
+            drop_all();
+        }
+        count_ = next_ = bytes_used_ = 0;
+    }
 
     // A point to go back to when something could not be packed as a whole.
     enum class Mark : uint32_t {};
@@ -102,11 +105,11 @@ public:
     void roll_back(Mark mark);
 
 private:
+    void drop_all();
     void destroy();
 
     enum class Kind : uint8_t {
         kTaken,         // unpacked already: nothing to drop
-        kAbsent,
         kReference,     // pointer
         kInteger,       // integer
         kBigInteger,    // digits; detail: negative
@@ -152,6 +155,7 @@ private:
     static constexpr Py_ssize_t kKeepFrom = 32 * 1024;
 
     Node *append(Kind kind);
+    [[nodiscard]] bool grow();
     int pack_integer(PyObject *value);
     int pack_string(PyObject *value);
     int pack_bytes(PyObject *value, Kind kind, uint8_t detail, const void *bytes, Py_ssize_t size,
@@ -177,7 +181,7 @@ private:
     uint32_t kept_count_ = 0;
     uint32_t kept_capacity_ = kInlineKept;
     uint32_t bytes_used_ = 0;
-    bool owns_ = false;             // a node has a handle or raw memory to drop
+    uint32_t owned_ = 0;            // nodes that have a handle or raw memory to drop
     Node *nodes_ = inline_nodes_;
     Kept *kept_ = inline_kept_;
     Kept inline_kept_[kInlineKept];

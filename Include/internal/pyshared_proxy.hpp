@@ -119,8 +119,16 @@ bool is_alive(const ProxyObject &proxy);
 // The owner of a proxy that is usable, as far as can be told without entering it; or null.
 const Owner *owner_if_alive(ProxyObject &proxy);
 
+// Give up the proxy's handle, if it has one still.
+void give_up_handle(ProxyObject &proxy);
+
 // Undo uses.enter(); the last use of a released proxy gives its handle up.
-void end_use(ProxyObject &proxy);
+inline void end_use(ProxyObject &proxy)
+{
+    if (proxy.uses.leave()) [[unlikely]] {
+        give_up_handle(proxy);
+    }
+}
 
 // Give up the proxy's hold (API.md, release()).
 // Tstate: attached to the proxy's interpreter.

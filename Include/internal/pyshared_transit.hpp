@@ -20,9 +20,15 @@ inline constexpr size_t kTokenSize = 16;
 // Tstate: attached.
 [[nodiscard]] SharedCell *resolve_token(PyObject *bytes);
 
-// Is the type registered with the base's cross-interpreter data registry?
-// Tstate: attached.  Errors: false, maybe with an exception set.
-[[nodiscard]] bool is_registered(PyThreadState *tstate, PyObject *value);
+// What the base's registry of cross-interpreter data, and ours, know of the value's type.
+enum class Registration : uint8_t {
+    kNone,
+    kData,          // it crosses as the data that a function makes of it
+    kShareMethod,   // it has __share__
+};
+
+// Tstate: attached.  Errors: kNone, maybe with an exception set.
+[[nodiscard]] Registration registration_of(PyThreadState *tstate, PyObject *value);
 
 // Let instances of a class cross as the data that to_data makes of them.
 // Tstate: attached.  Errors: -1 with an exception set.
