@@ -263,6 +263,15 @@ template <class Gil> void keep_by_mutex(Gil *gil)
     }
 }
 
+void pause_processor()
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
 bool is_locked(const PyInterpreterState *interp)
 {
     return is_held(*interp->ceval.gil);
@@ -325,12 +334,30 @@ bool wants_attention(const Owner &owner)
     return (releases || has_pending_calls(owner.interp)) && is_idle(owner);
 }
 
+#ifndef Py_GIL_DISABLED
+// Most who hold the GIL of another interpreter are in and out before a thread could fall asleep and
+// be woken.  About a microsecond is what asking costs anyway.
+constexpr int kPatience = 40;
+
+// Wait a moment for the GIL.  Returns whether it was free.
+bool wait_briefly(const PyInterpreterState *interp)
+{
+    for (int i = 0; i < kPatience; ++i) {
+        if (!is_locked(interp)) {
+            return true;
+        }
+        pause_processor();
+    }
+    return false;
+}
+#endif
+
 // Attach; whoever holds the interpreter's GIL is asked to yield at once, not after the switch
 // interval.
 void attach(PyThreadState *tstate)
 {
 #ifndef Py_GIL_DISABLED
-    if (is_locked(tstate->interp)) {
+    if (is_locked(tstate->interp) && !wait_briefly(tstate->interp)) {
         signal_holder(tstate->interp, _PY_GIL_DROP_REQUEST_BIT,
                       [](const PyThreadState *) { return true; });
     }

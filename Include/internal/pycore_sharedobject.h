@@ -25,6 +25,7 @@
    _PyShared_HandleSignals         ceval_gil.c, signalmodule.c        run main's handlers
    _PyShared_RefuseFork            posixmodule.c                      not inside a call
    _PyShared_BeforeFork, After...  posixmodule.c                      fork with interpreters
+   _PyShared_GIL_Interval          ceval_gil.c  take_gil              ask again for the GIL
    _PyShared_StackLimits           ceval.c                            ask the OS once a thread
    _PyShared_EnterSession, Exit    crossinterp.c                      Interpreter.exec and call
    _PyShared_IsProxy, ...XIData    crossinterp*.c                     queues, calls, channels
@@ -53,6 +54,7 @@ extern "C" {
 
 #include "cpython/sharedobject.h"
 #include "pycore_crossinterp.h"   // _PyXIData_t
+#include "pycore_tstate.h"        // _PyThreadStateImpl
 
 /* What C code may see of an owner record (interp->xi.shared): its first
    field, the head of the release queue. */
@@ -144,6 +146,21 @@ _PyShared_ReleasesPending(PyInterpreterState *interp)
 /* The limits of the calling thread's C stack; `ask` is called once a thread. */
 extern void _PyShared_StackLimits(void (*ask)(uintptr_t *, uintptr_t *, uintptr_t),
                                   uintptr_t *base, uintptr_t *top, uintptr_t here);
+
+/* How long, in microseconds, a thread waits for a GIL before it asks again for
+   it.  One that came from another interpreter has asked already, and nothing
+   says that its request reached who has the GIL now: it asks again soon, and
+   less and less often.  `*waited` starts as 0. */
+static inline unsigned long
+_PyShared_GIL_Interval(PyThreadState *tstate, unsigned long interval, unsigned long *waited)
+{
+    unsigned long next = *waited == 0 ? 50 : 2 * *waited;
+    if (!((_PyThreadStateImpl *)tstate)->shared_own || next >= interval) {
+        return interval;
+    }
+    *waited = next;
+    return next;
+}
 
 /* A switch of the calling thread to another interpreter, and the thread state
    it came from: a link of the chain by which a nested entry finds it. */

@@ -13,6 +13,8 @@
 
 #include <atomic>
 
+#include <pthread.h>
+
 namespace pyshared {
 
 // The thread state of another interpreter in which the main thread runs, or null.  Written by the
@@ -24,7 +26,8 @@ extern std::atomic<PyThreadState *> main_thread_elsewhere;
 // Tstate: any.
 inline bool let_signals_interrupt(PyThreadState *tstate)
 {
-    bool main_thread = _Py_IsMainThread();
+    // _Py_IsMainThread(), without its two calls.
+    bool main_thread = reinterpret_cast<unsigned long>(pthread_self()) == _PyRuntime.main_thread;
     if (main_thread) {
         main_thread_elsewhere.store(tstate, std::memory_order_release);
     }
