@@ -44,6 +44,7 @@ struct ThreadCache {
     size_t capacity = 0;
     uint64_t epoch = 0;
     bool purging = false;
+    _PyStackChunk *spare_stack = nullptr;   // of the last session's thread state
     ThreadSlot inline_slots[kInline];
 };
 
@@ -231,6 +232,28 @@ void pop_link(_PyShared_Switch &link)
 {
     assert(cache.innermost == &link);
     cache.innermost = link.outer;
+}
+
+// A session's thread state lives for one call.  Its stack for Python frames, which would be mapped
+// and unmapped each time, goes from one to the next.
+
+void lend_stack(PyThreadState *session)
+{
+    session->datastack_cached_chunk = std::exchange(cache.spare_stack, nullptr);
+}
+
+// The thread state is cleared, so no frame is left in it.
+void take_stack_back(PyThreadState *session)
+{
+    _PyStackChunk *chunk = session->datastack_chunk;
+    if (chunk == nullptr || chunk->previous != nullptr || cache.spare_stack != nullptr
+        || chunk->size != _PY_DATA_STACK_CHUNK_SIZE) {
+        return;
+    }
+    session->datastack_chunk = nullptr;
+    session->datastack_top = session->datastack_limit = nullptr;
+    cache.spare_stack = chunk;
+    want_exit_callback();
 }
 
 // Attach, clear and delete one of our thread states; the caller is inside the owner's gate.
@@ -621,6 +644,9 @@ void _PyShared_ThreadExit(void)
     }
     cache.slots = nullptr;
     cache.capacity = 0;
+    if (_PyStackChunk *spare = std::exchange(cache.spare_stack, nullptr)) {
+        _PyObject_VirtualFree(spare, spare->size);
+    }
     cache.purging = false;
 }
 
@@ -641,6 +667,7 @@ PyThreadState *_PyShared_EnterSession(PyInterpreterState *interp, PyThreadState 
         return nullptr;
     }
     copy_stack_limits(from, tstate);
+    lend_stack(tstate);
     attach_elsewhere(tstate);
     if (kFreeThreaded && has_pending_calls(interp)) {
         // With the GIL, taking it looks for them.
@@ -658,6 +685,7 @@ void _PyShared_ExitSession(_PyShared_Switch *link)
     Owner &owner = *owner_of(session);
     take_over_drops(owner, dropped);
     pop_link(*link);
+    take_stack_back(session);
     detach(session);
     attach_again(link->from);
     take_over_releases(owner, dropped);
