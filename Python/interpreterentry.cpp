@@ -295,6 +295,17 @@ void pause_processor()
 #endif
 }
 
+// Has nobody the GIL?  If not, whoever takes it next sees what this thread wrote before.
+template <class Gil> bool is_free(const Gil &gil)
+{
+    if constexpr (requires { gil.shared_word; }) {
+        // Pairs with _PyShared_GIL_Take(), after which the release queue is looked at.
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        return _Py_atomic_load_uintptr_relaxed(&gil.shared_word) == _PyShared_GIL_FREE;
+    }
+    return false;
+}
+
 bool is_locked(const PyInterpreterState *interp)
 {
     return is_held(*interp->ceval.gil);
@@ -577,9 +588,11 @@ void request_safe_point(Owner &owner)
 #ifdef Py_GIL_DISABLED
     _Py_set_eval_breaker_bit_all(owner.interp, _PY_CALLS_TO_DO_BIT);
 #else
-    signal_holder(owner.interp, _PY_CALLS_TO_DO_BIT, [&](const PyThreadState *holder) {
-        return holder->interp == owner.interp;
-    });
+    if (!is_free(*owner.interp->ceval.gil)) {
+        signal_holder(owner.interp, _PY_CALLS_TO_DO_BIT, [&](const PyThreadState *holder) {
+            return holder->interp == owner.interp;
+        });
+    }
 #endif
 }
 

@@ -108,24 +108,11 @@ void recycle(SharedCell &cell, Magazine *magazine)
     release(owner);
 }
 
-// Push and see that someone looks: the owner if it runs.
-// Returns whether the caller should look after an idle owner later.
-bool send_to_owner(SharedCell &cell)
+void ask_for_safe_point(PyThreadState *tstate)
 {
-    Owner &owner = *cell.owner;
-    if (enter_gate(owner, Visit::kPassing)) {
-        if (push(owner, cell) == Pushed::kFirst) {
-            request_safe_point(owner);
-        }
-        leave_gate(owner, Visit::kPassing);
-        return true;
+    if (!_Py_eval_breaker_bit_is_set(tstate, _PY_CALLS_TO_DO_BIT)) {
+        _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
     }
-    if (push(owner, cell) == Pushed::kClosed && take_off_queue(cell) == Drained::kUnused) {
-        // The owner is gone and has dropped the object.  One that is only dead, by a scope that
-        // closes just now, still has handles; whoever drops the last one comes here again.
-        recycle(cell, nullptr);
-    }
-    return false;
 }
 
 // Remember, in the interpreter this thread is attached to, to look whether the owner is idle.
@@ -140,7 +127,44 @@ void remember_drop(Owner &owner)
         LocalLock lock(here);
         here.dropped.add(owner);
     }
-    _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
+    ask_for_safe_point(tstate);
+}
+
+// Push where nobody is let in any more.
+void push_at_end(Owner &owner, SharedCell &cell)
+{
+    if (push(owner, cell) == Pushed::kClosed && take_off_queue(cell) == Drained::kUnused) {
+        // The owner is gone and has dropped the object.  One that is only dead, by a scope that
+        // closes just now, still has handles; whoever drops the last one comes here again.
+        recycle(cell, nullptr);
+    }
+}
+
+// Push and see that someone looks: this thread, if it runs in the owner; the owner, if it runs; or
+// with `look_after` this thread again, at its next safe point.
+// Marked queued and not pushed yet: the cell and its owner cannot go away before the push.
+enum class LookAfter : bool { kNo, kYes };
+
+void send_to_owner(SharedCell &cell, LookAfter look_after)
+{
+    Owner &owner = *cell.owner;
+    PyThreadState *tstate = _PyThreadState_GET();
+    if (tstate != nullptr && owner_of(tstate) == &owner) {
+        push_at_end(owner, cell);
+        ask_for_safe_point(tstate);
+        return;
+    }
+    if (!enter_gate(owner, Visit::kPassing)) {
+        push_at_end(owner, cell);
+        return;
+    }
+    if (push(owner, cell) == Pushed::kFirst) {
+        request_safe_point(owner);
+    }
+    if (look_after == LookAfter::kYes) {
+        remember_drop(owner);
+    }
+    leave_gate(owner, Visit::kPassing);
 }
 
 // The reference goes to the caller.
@@ -532,22 +556,15 @@ SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
 
 void drop_handle(SharedCell &cell)
 {
-    if (!drop_handle_must_queue(cell)) {
-        return;
+    if (drop_handle_must_queue(cell)) {
+        send_to_owner(cell, LookAfter::kYes);
     }
-    // Marked queued and not pushed yet: the cell and its owner cannot go away before the push.
-    Owner &owner = *cell.owner;
-    retain(owner);
-    if (send_to_owner(cell)) {
-        remember_drop(owner);
-    }
-    release(owner);
 }
 
 void kill(SharedCell &cell, Death why)
 {
     if (kill_must_queue(cell, why)) {
-        (void)send_to_owner(cell);
+        send_to_owner(cell, LookAfter::kNo);
     }
 }
 
