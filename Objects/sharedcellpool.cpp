@@ -116,7 +116,8 @@ SharedCell *CellPool::take_free_lock_held()
 
 void CellPool::count_taken()
 {
-    uint64_t live = live_.fetch_add(1, std::memory_order_relaxed) + 1;
+    uint64_t taken = taken_.fetch_add(1, std::memory_order_relaxed) + 1;
+    uint64_t live = taken - recycled_.load(std::memory_order_relaxed);
     uint64_t peak = peak_.load(std::memory_order_relaxed);
     while (live > peak && !peak_.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
     }
@@ -157,7 +158,6 @@ void CellPool::recycle(SharedCell &cell, Magazine *magazine)
     cell.scope_next = nullptr;
     cell.next_queued = nullptr;
     cell.next_in_bucket = nullptr;
-    live_.fetch_sub(1, std::memory_order_relaxed);
     recycled_.fetch_add(1, std::memory_order_relaxed);
     if (generation >= CellWord::kMaxGeneration) {
         // Out of generations: in another life a token of its first one would match again.
@@ -202,11 +202,14 @@ uint32_t CellPool::limit() const
 PoolStats CellPool::stats() const
 {
     uint64_t slabs = slab_count_.load(std::memory_order_acquire);
+    // In this order: no cell comes back before it was taken.
+    uint64_t recycled = recycled_.load(std::memory_order_acquire);
+    uint64_t taken = taken_.load(std::memory_order_relaxed);
     return PoolStats{
         .capacity = slabs * kCellsPerSlab,
-        .live = live_.load(std::memory_order_relaxed),
+        .live = taken - recycled,
         .peak = peak_.load(std::memory_order_relaxed),
-        .recycled = recycled_.load(std::memory_order_relaxed),
+        .recycled = recycled,
         .retired = retired_.load(std::memory_order_relaxed),
         .bytes = slabs * sizeof(Slab),
     };
@@ -229,7 +232,7 @@ void CellPool::release_all()
         std::free(slabs_[i].exchange(nullptr, std::memory_order_acq_rel));
     }
     free_ = nullptr;
-    for (auto *counter : {&live_, &peak_, &recycled_, &retired_}) {
+    for (auto *counter : {&taken_, &peak_, &recycled_, &retired_}) {
         counter->store(0, std::memory_order_relaxed);
     }
 }

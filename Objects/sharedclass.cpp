@@ -71,7 +71,9 @@ PyObject *object_raise(PyObject *object)
 
 }  // namespace
 
-uint16_t shape_of(PyObject *object)
+namespace {
+
+uint16_t look_at_shape(PyObject *object)
 {
     unsigned long flags = Py_TYPE(object)->tp_flags;
     int shape = (PyCallable_Check(object) ? _PyShared_CALLABLE : 0)
@@ -86,6 +88,20 @@ uint16_t shape_of(PyObject *object)
                 | ((flags & Py_TPFLAGS_MAPPING) != 0 ? _PyShared_MATCH_MAPPING : 0)
                 | (PyExceptionClass_Check(object) ? _PyShared_EXCEPTION_CLASS : 0);
     return static_cast<uint16_t>(shape);
+}
+
+}  // namespace
+
+uint16_t shape_of(Owner &here, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    uint32_t version = _Py_atomic_load_uint32_relaxed(&type->tp_version_tag);
+    unsigned long flags = PyType_GetFlags(type);
+    LastShape &last = here.last_shape;
+    if (last.type != type || last.flags != flags || last.version != version || version == 0) {
+        last = LastShape{type, flags, version, look_at_shape(object)};
+    }
+    return last.shape;
 }
 
 PyObject *proxy_class(PyObject *self)

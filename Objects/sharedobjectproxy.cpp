@@ -19,9 +19,46 @@
 namespace pyshared {
 namespace {
 
-ProxyObject *new_proxy(SharedCell &cell)
+// Proxies come and go: an interpreter keeps a few freed ones.  Free-threaded builds have none, where
+// a lock would cost what is saved.
+
+ProxyObject *take_spare(Owner &here)
 {
-    ProxyObject *proxy = PyObject_GC_New(ProxyObject, &PySharedObjectProxy_Type);
+    ProxyObject *proxy = here.spare_proxies;
+    if (proxy != nullptr) {
+        here.spare_proxies = proxy->next_in_bucket;
+        --here.spare_proxy_count;
+        _Py_NewReference(reinterpret_cast<PyObject *>(proxy));
+    }
+    return proxy;
+}
+
+void free_proxy(Owner &here, ProxyObject &proxy)
+{
+    if (kFreeThreaded || here.spare_proxy_count >= Owner::kMostSpareProxies) {
+        PyObject_GC_Del(&proxy);
+        return;
+    }
+    proxy.next_in_bucket = std::exchange(here.spare_proxies, &proxy);
+    ++here.spare_proxy_count;
+}
+
+// From here on none is kept.
+void free_spares(Owner &here)
+{
+    while (ProxyObject *proxy = here.spare_proxies) {
+        here.spare_proxies = proxy->next_in_bucket;
+        PyObject_GC_Del(proxy);
+    }
+    here.spare_proxy_count = Owner::kMostSpareProxies;
+}
+
+ProxyObject *new_proxy(Owner &here, SharedCell &cell)
+{
+    ProxyObject *proxy = take_spare(here);
+    if (proxy == nullptr) {
+        proxy = PyObject_GC_New(ProxyObject, &PySharedObjectProxy_Type);
+    }
     if (proxy == nullptr) {
         drop_handle(cell);
         return nullptr;
@@ -113,7 +150,7 @@ void proxy_dealloc(PyObject *self)
         forget_open_with(here, proxy);
     }
     give_up_handle(proxy);
-    PyObject_GC_Del(self);
+    free_proxy(here, proxy);
 }
 
 // The object is ours to visit if it belongs to this interpreter and the proxy's handle is all that
@@ -170,7 +207,7 @@ PyObject *proxy_for(Owner &here, SharedCell &cell)
         drop_handle(cell);
         return reinterpret_cast<PyObject *>(known);
     }
-    ProxyObject *proxy = new_proxy(cell);
+    ProxyObject *proxy = new_proxy(here, cell);
     return proxy == nullptr ? nullptr : enter_in_table(here, proxy);
 }
 
@@ -182,7 +219,7 @@ PyObject *wrap_cell(Owner &here, SharedCell &cell, Arming arming)
         drop_handle(cell);
         return reinterpret_cast<PyObject *>(known);
     }
-    ProxyObject *proxy = new_proxy(cell);
+    ProxyObject *proxy = new_proxy(here, cell);
     if (proxy != nullptr) {
         proxy->armed = want_armed;
     }
@@ -282,6 +319,7 @@ void abandon_proxies(Owner &here)
         (void)proxy.uses.set_released();
         give_up_handle(proxy);
     });
+    free_spares(here);
     while (ProxyObject *proxy = here.immortal_proxies) {
         here.immortal_proxies = proxy->next_in_bucket;
         give_up_handle(*proxy);

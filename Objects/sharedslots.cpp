@@ -563,12 +563,12 @@ PyObject *proxy_getattro(PyObject *self, PyObject *name)
     case Attribute::kObjects:
         break;
     }
-    return on_object<object_get_attribute>(self, name_for(self, name));
+    return on_object<object_get_attribute>(self, Name{name});
 }
 
 int proxy_setattro(PyObject *self, PyObject *name, PyObject *value)
 {
-    return on_object<object_set_attribute>(self, name_for(self, name), value);
+    return on_object<object_set_attribute>(self, Name{name}, value);
 }
 
 #define SPECIAL(NAME, WITH_ARGUMENTS) \
@@ -686,7 +686,7 @@ using namespace pyshared;
 int _PyShared_GetOptionalAttr(PyObject *proxy, PyObject *name, PyObject **result)
 {
     *result = kind_of_attribute(proxy, name) == Attribute::kObjects
-                  ? on_object<object_get_optional_attribute>(proxy, name_for(proxy, name))
+                  ? on_object<object_get_optional_attribute>(proxy, Name{name})
                   : proxy_getattro(proxy, name);
     if (*result != nullptr) {
         return 1;

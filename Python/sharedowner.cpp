@@ -515,7 +515,7 @@ SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
             // Complete before it joins: whoever closes the scope may see it at once.
             cell->owner = &owner;
             cell->object = object;
-            cell->shape = shape_of(object);
+            cell->shape = shape_of(owner, object);
             if (scope != nullptr && !scope->add(*cell)) {
                 cell_pool().recycle(*cell, &owner.magazine);
                 problem = Problem::kScopeClosed;

@@ -252,7 +252,7 @@ private:
     std::atomic<uint32_t> slab_count_{0};      // written under lock_
     std::atomic_flag lock_{};                  // guards free_ and growth; never held for long
     SharedCell *free_ = nullptr;               // lock_
-    std::atomic<uint64_t> live_{0};            // relaxed; statistics
+    std::atomic<uint64_t> taken_{0};           // relaxed; statistics
     std::atomic<uint64_t> peak_{0};
     std::atomic<uint64_t> recycled_{0};
     std::atomic<uint64_t> retired_{0};

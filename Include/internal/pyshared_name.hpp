@@ -65,6 +65,7 @@ Name name_for(PyObject *proxy, PyObject *text);
 void forget_names(Owner &here);
 
 template <> struct Argument<Name> {
+    static Name prepare(PyObject *proxy, Name name) { return name_for(proxy, name.text); }
     static bool pack(Parcel &parcel, Name name)
     {
         return name.there != nullptr || parcel.pack(name.text) == 0;

@@ -168,6 +168,8 @@ private:
 
 // How one parameter travels.
 template <class T> struct Argument {
+    // What is to be known of it before it is packed for the proxy's object.
+    static T prepare(PyObject *, T original) { return original; }
     // A plain C value is the same everywhere, and so is null.
     static bool pack(Parcel &, T) { return true; }
     T value;
@@ -181,6 +183,7 @@ template <class T> struct Argument {
 };
 
 template <> struct Argument<PyObject *> {
+    static PyObject *prepare(PyObject *, PyObject *original) { return original; }
     static bool pack(Parcel &parcel, PyObject *original)
     {
         return original == nullptr || parcel.pack(original) == 0;
@@ -249,6 +252,7 @@ private:
 
     static R run_there(PyObject *proxy, A... arguments)
     {
+        ((arguments = Argument<A>::prepare(proxy, arguments)), ...);
         Operation operation(proxy);
         if (!operation.start() || !(Argument<A>::pack(operation.arguments(), arguments) && ...)
             || !operation.enter()) {

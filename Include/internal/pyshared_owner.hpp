@@ -66,6 +66,14 @@ struct DropTargets {
     Owner *take() { return count == 0 ? nullptr : owners[--count]; }
 };
 
+// The shape (see shape_of()) of the type of the object that was shared last.
+struct LastShape {
+    const PyTypeObject *type;
+    unsigned long flags;    // not all of them change the version
+    uint32_t version;
+    uint16_t shape;
+};
+
 // A scope opened by entering an armed proxy.  Rare and short-lived, so not in every proxy.
 struct OpenWith {
     ProxyObject *proxy;
@@ -105,6 +113,10 @@ struct Owner {
     TypeCache known_types;
     DropTargets dropped;
     OpenWith *open_withs = nullptr;
+    ProxyObject *spare_proxies = nullptr;       // freed ones, for the next
+    uint32_t spare_proxy_count = 0;
+    static constexpr uint32_t kMostSpareProxies = 64;
+    LastShape last_shape;
     ProxyObject *immortal_proxies = nullptr;    // freed when the interpreter is cleared
     PyObject *dead_proxy_error = nullptr;       // classes, made when first wanted
     PyObject *remote_error = nullptr;

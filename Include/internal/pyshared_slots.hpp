@@ -51,8 +51,9 @@ bool is_export(PyObject *object);
 // sharedclass.cpp
 
 // What can be told of an object without entering its owner: bits of _PyShared_CALLABLE, ...
-// Tstate: attached to the owner.  Python: none runs.
-uint16_t shape_of(PyObject *object);
+// Its type alone decides.
+// Tstate: attached to the owner.  Locks: its local lock held.  Python: none runs.
+uint16_t shape_of(Owner &here, PyObject *object);
 
 // p.__class__
 PyObject *proxy_class(PyObject *self);
