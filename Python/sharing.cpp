@@ -182,6 +182,11 @@ inline Parcel::Node *Parcel::append(Kind kind)
     return node;
 }
 
+int Parcel::pack_absent()
+{
+    return append(Kind::kAbsent) == nullptr ? -1 : 0;
+}
+
 int Parcel::pack_immortal(PyObject *value)
 {
     Node *node = append(Kind::kReference);
@@ -502,7 +507,7 @@ int Parcel::unpack(PyObject **value)
     else {
         *value = node.kind == Kind::kReference ? Py_NewRef(node.pointer) : unpack_node(node);
     }
-    return *value == nullptr ? -1 : 0;
+    return *value == nullptr && node.kind != Kind::kAbsent ? -1 : 0;
 }
 
 SharedCell *Parcel::unpack_cell()
@@ -542,6 +547,8 @@ PyObject *Parcel::unpack_node(Node &node)
         return receive_cell(*node.cell);
     case Kind::kRegistered:
         return _PyXIData_NewObject(node.xidata);
+    case Kind::kAbsent:
+        return nullptr;
     case Kind::kReference:
     case Kind::kInteger:
     case Kind::kTaken:

@@ -66,6 +66,9 @@ public:
     // Append an object that is immortal in the receiver, or everywhere.
     [[nodiscard]] int pack_immortal(PyObject *value);
 
+    // Append "no value": the other side gets null.
+    [[nodiscard]] int pack_absent();
+
     // Take the next value off.
     // Tstate: attached to the receiver.  Refs: new.
     // Python: a registered type's code may run.
@@ -110,6 +113,7 @@ private:
 
     enum class Kind : uint8_t {
         kTaken,         // unpacked already: nothing to drop
+        kAbsent,
         kReference,     // pointer
         kInteger,       // integer
         kBigInteger,    // digits; detail: negative
