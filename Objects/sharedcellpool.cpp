@@ -151,7 +151,7 @@ SharedCell *CellPool::allocate(Magazine &magazine)
 void CellPool::recycle(SharedCell &cell, Magazine *magazine)
 {
     uint64_t generation = cell.load(std::memory_order_relaxed).generation() + 1;
-    cell.owner = nullptr;
+    set_owner(cell, nullptr);
     cell.object = nullptr;
     cell.scope = nullptr;
     cell.scope_previous = nullptr;

@@ -29,7 +29,6 @@ constinit std::atomic<bool> show_at_exit{false};
 struct Sighting {
     SharedCell *cell;       // one handle
     char *type_name;        // raw memory, or null
-    bool looked_at;
 };
 
 // The cells that somebody holds, each kept by a handle until the list goes.
@@ -47,25 +46,51 @@ public:
     Sightings(const Sightings &) = delete;
     Sightings &operator=(const Sightings &) = delete;
 
-    // Errors: false if memory is out.
-    bool collect()
+    // Add what is dead, before anything else: what dies meanwhile is left out.
+    // Tstate: any.  Errors: false if memory is out.
+    bool collect_dead()
     {
-        for (uint32_t index = 0; index < cell_pool().limit(); ++index) {
-            SharedCell &cell = *cell_pool().at(index);
-            if (count_ == capacity_ && !grow()) {
-                return false;
-            }
-            if (try_take_handle(cell, cell.load().generation())) {
-                items_[count_++] = Sighting{&cell, nullptr, false};
-            }
+        bool complete = collect([](const SharedCell &cell) { return cell.load().dead(); });
+        for (size_t i = 0; i < count_; ++i) {
+            items_[i].type_name = epitaph_of(*items_[i].cell);
         }
-        return true;
+        return complete;
+    }
+
+    // Add what the owner has, with its types.
+    // Tstate: attached to the owner.  Errors: false if memory is out.
+    bool collect_of(Owner &owner)
+    {
+        size_t first = count_;
+        bool complete = collect([&](const SharedCell &cell) {
+            return peek_owner(cell) == &owner && !cell.load().dead();
+        });
+        for (size_t i = first; i < count_; ++i) {
+            LocalLock lock(owner);
+            items_[i].type_name = type_name_of(*items_[i].cell);
+        }
+        return complete;
     }
 
     Sighting *begin() const { return items_; }
     Sighting *end() const { return items_ + count_; }
 
 private:
+    template <class Wanted> bool collect(Wanted wanted)
+    {
+        for (uint32_t index = 0; index < cell_pool().limit(); ++index) {
+            SharedCell &cell = *cell_pool().at(index);
+            uint64_t generation = cell.load().generation();
+            if (count_ == capacity_ && !grow()) {
+                return false;
+            }
+            if (wanted(cell) && try_take_handle(cell, generation)) {
+                items_[count_++] = Sighting{&cell, nullptr};
+            }
+        }
+        return true;
+    }
+
     bool grow()
     {
         size_t capacity = capacity_ == 0 ? 64 : 2 * capacity_;
@@ -83,38 +108,24 @@ private:
     size_t capacity_ = 0;
 };
 
-// Note the types of all that this owner has in the list.
-// Tstate: attached to the owner.
-void name_types(Owner &owner, Sightings &sightings)
+// Errors: false if memory is out.
+bool collect_all(Sightings &sightings)
 {
-    for (Sighting &sighting : sightings) {
-        if (sighting.cell->owner == &owner) {
-            LocalLock lock(owner);
-            sighting.type_name = type_name_of(*sighting.cell);
-        }
-    }
-}
-
-void name_all_types(Sightings &sightings)
-{
-    const Owner *here = owner_of(_PyThreadState_GET());
-    for (Sighting &first : sightings) {
-        Owner &owner = *first.cell->owner;
-        if (first.looked_at) {
-            continue;
-        }
-        for (Sighting &other : sightings) {
-            other.looked_at |= other.cell->owner == &owner;
-        }
-        if (&owner == here) {
-            name_types(owner, sightings);
-            continue;
-        }
+    bool complete = sightings.collect_dead();
+    uint64_t serial = 0;
+    while (Owner *owner = complete ? next_owner(serial) : nullptr) {
+        serial = owner->serial;
         InterpreterEntry entry;
-        if (entry.enter(owner) == InterpreterEntry::Outcome::kEntered) {
-            name_types(owner, sightings);
+        if (owner == owner_of(_PyThreadState_GET())
+            || entry.enter(*owner) == InterpreterEntry::Outcome::kEntered) {
+            complete = sightings.collect_of(*owner);
         }
+        if (entry.entered()) {
+            entry.leave();
+        }
+        release(*owner);
     }
+    return complete;
 }
 
 PyObject *text_or_none(const char *text)
@@ -167,10 +178,9 @@ void configure_census(const PyInterpreterState *main)
 PyObject *list_shared_objects()
 {
     Sightings sightings;
-    if (!sightings.collect()) {
+    if (!collect_all(sightings)) {
         return PyErr_NoMemory();
     }
-    name_all_types(sightings);
     Ref list = Ref::steal(PyList_New(0));
     for (const Sighting &sighting : sightings) {
         Ref row = Ref::steal(list ? describe(sighting) : nullptr);

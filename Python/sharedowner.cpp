@@ -513,7 +513,7 @@ SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
         }
         else {
             // Complete before it joins: whoever closes the scope may see it at once.
-            cell->owner = &owner;
+            set_owner(*cell, &owner);
             cell->object = object;
             cell->shape = shape_of(owner, object);
             if (scope != nullptr && !scope->add(*cell)) {
@@ -609,6 +609,11 @@ char *type_name_of(const SharedCell &cell)
     if (cell.object != nullptr) {
         return _PyMem_RawStrdup(Py_TYPE(cell.object)->tp_name);
     }
+    return epitaph_of(cell);
+}
+
+char *epitaph_of(const SharedCell &cell)
+{
     bool told = cell.buried.load(std::memory_order_acquire) && cell.epitaph != nullptr;
     return told ? _PyMem_RawStrdup(cell.epitaph) : nullptr;
 }
@@ -635,6 +640,33 @@ Owner *find_owner(int64_t interp_id)
     LeafLock lock(registry.mutex);
     for (Owner *owner = registry.head; owner != nullptr; owner = owner->next) {
         if (owner->interp_id == interp_id) {
+            retain(*owner);
+            return owner;
+        }
+    }
+    return nullptr;
+}
+
+Owner *next_owner(uint64_t serial)
+{
+    Owner *next = nullptr;
+    LeafLock lock(registry.mutex);
+    for (Owner *owner = registry.head; owner != nullptr && owner->serial > serial;
+         owner = owner->next) {
+        next = owner;       // The newest comes first.
+    }
+    if (next != nullptr) {
+        retain(*next);
+    }
+    return next;
+}
+
+Owner *find_owner_of(const SharedCell &cell)
+{
+    const Owner *wanted = peek_owner(cell);
+    LeafLock lock(registry.mutex);
+    for (Owner *owner = registry.head; owner != nullptr; owner = owner->next) {
+        if (owner == wanted) {
             retain(*owner);
             return owner;
         }

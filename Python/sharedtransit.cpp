@@ -7,6 +7,7 @@
 
 #include "pyshared_transit.hpp"
 
+#include "pyshared_entry.hpp"
 #include "pyshared_guards.hpp"
 #include "pyshared_parcel.hpp"
 #include "pyshared_proxy.hpp"
@@ -195,6 +196,25 @@ bool has_share_method(PyObject *object)
     return method != nullptr;
 }
 
+// Take a handle where it may be taken.  If the cell has another owner by the time this one is
+// entered, it has another generation, too.
+bool take_handle_in_owner(SharedCell &cell, uint64_t generation)
+{
+    Owner *owner = find_owner_of(cell);
+    if (owner == nullptr) {
+        return false;
+    }
+    InterpreterEntry entry;
+    bool taken = (owner == owner_of(_PyThreadState_GET())
+                  || entry.enter(*owner) == InterpreterEntry::Outcome::kEntered)
+                 && try_take_handle(cell, generation);
+    if (entry.entered()) {
+        entry.leave();
+    }
+    release(*owner);
+    return taken;
+}
+
 // Make the data of something that crosses, and drop it.
 template <class Make> int drop_data(Make make)
 {
@@ -236,7 +256,7 @@ SharedCell *resolve_token(PyObject *bytes)
         return nullptr;
     }
     SharedCell *cell = cell_pool().at(token.index);
-    if (cell != nullptr && try_take_handle(*cell, token.generation)) {
+    if (cell != nullptr && take_handle_in_owner(*cell, token.generation)) {
         return cell;
     }
     PyObject *type = dead_proxy_error(*owner_of(_PyThreadState_GET()));

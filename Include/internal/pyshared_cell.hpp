@@ -71,7 +71,7 @@ private:
 struct SharedCell {
     PyObject header;                // immortal; on free-threaded builds its mutex is `object`'s
     std::atomic<uint64_t> word;     // see above
-    Owner *owner;                   // constant while the cell is live
+    Owner *owner;                   // constant while the cell is live; see peek_owner()
     PyObject *object;               // owner's lock; one reference; null once dead and drained
     Scope *scope;                   // constant while the cell is live; one reference; or null
     SharedCell *scope_previous;     // the scope's mutex
@@ -106,8 +106,19 @@ struct SharedCell {
     return true;
 }
 
+// The owner of any cell of the pool, which is only known to be right while the cell is kept.
+inline Owner *peek_owner(const SharedCell &cell)
+{
+    return __atomic_load_n(&cell.owner, __ATOMIC_RELAXED);
+}
+inline void set_owner(SharedCell &cell, Owner *owner)
+{
+    __atomic_store_n(&cell.owner, owner, __ATOMIC_RELAXED);
+}
+
 // Take a handle if the cell is live with that generation and held by someone.
-// Safe with any cell of the pool, from any thread, at any time.
+// Safe with any cell of the pool, from any thread, at any time; but unless the cell is dead, the
+// caller is attached to its owner, whose collector goes by whether a proxy's handle is the only one.
 [[nodiscard]] inline bool try_take_handle(SharedCell &cell, uint64_t generation)
 {
     CellWord old = cell.load();

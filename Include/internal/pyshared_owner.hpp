@@ -286,6 +286,9 @@ inline void drain_if_pending(Owner &owner)
 // Locks: the owner's local lock held.
 [[nodiscard]] char *type_name_of(const SharedCell &cell);
 
+// The same of a dead cell that the caller holds; null if its object is not dropped yet.  Locks: none.
+[[nodiscard]] char *epitaph_of(const SharedCell &cell);
+
 // What a dead cell or proxy is called in messages: a new string, or null with an exception set.
 // Tstate: attached, to any interpreter; the caller holds a handle.
 [[nodiscard]] PyObject *describe_dead(const SharedCell &cell);
@@ -304,6 +307,14 @@ void raise_dead(const SharedCell &cell);
 
 // The record of the interpreter with that ID, or null if there is none.  Refs: one for the caller.
 Owner *find_owner(int64_t interp_id);
+
+// The owner of a cell that the caller does not keep, or null if its interpreter is gone.
+// Refs: one for the caller.
+Owner *find_owner_of(const SharedCell &cell);
+
+// The oldest owner that is younger than the one with this serial number; null if there is none.
+// Refs: one for the caller.
+Owner *next_owner(uint64_t serial);
 
 // How often threads have entered any interpreter through a proxy.
 uint64_t count_switches();

@@ -255,6 +255,61 @@ def pool_left_open():
     show('done')
 
 
+@scenario(code=6)
+def os_exit_while_threads_are_inside():
+    crowd = stay()
+
+    def block(inside):
+        inside.set()
+        threading.Event().wait()
+    start_daemon(lambda inside: crowd.proxies[0].call(crowd.proxies[1].call, block, inside))
+    crowd.proxies[1].call(os._exit, 6)
+
+
+@scenario(code=7)
+def sys_exit_while_a_daemon_thread_is_inside():
+    crowd = stay()
+
+    def block(inside):
+        inside.set()
+        threading.Event().wait()
+    start_daemon(lambda inside: crowd.proxies[0].call(block, inside))
+    crowd.proxies[0].call(crowd.proxies[1].call, sys.exit, 7)
+
+
+@scenario()
+def daemon_thread_opens_interpreters():
+    def use(inside):
+        crowd = stay()
+        inside.set()
+        with contextlib.suppress(interpreters.DeadProxyError):
+            while True:
+                crowd.proxies[0].make(crowd.proxies[1])
+    start_daemon(use)
+
+
+@scenario(output=['opened'])
+def atexit_opens_interpreters():
+    def leave_open():
+        if len(stay().proxies[0]) == 1:
+            show('opened')
+    atexit.register(leave_open)
+
+
+@scenario()
+def cycles_across_interpreters():
+    crowd = stay()
+    for _ in range(100):
+        box = Box()
+        box.value = crowd.proxies[0].make((crowd.proxies[1].make(box), box))
+
+
+@scenario()
+def requests_that_nobody_serves():
+    crowd = stay()
+    crowd.futures = [crowd.first.call_soon(len, SharedObjectProxy(crowd.box)) for _ in range(20)]
+
+
 @scenario()
 def exit_from_a_thread_that_used_proxies():
     crowd = stay()

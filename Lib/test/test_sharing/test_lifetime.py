@@ -180,46 +180,6 @@ class ReleaseTests(SharingTestCase):
         self.assertGreaterEqual(interpreters.share_stats()['cells_recycled'], before + 99)
 
 
-class GarbageTests(SharingTestCase):
-
-    def test_cycle_through_a_proxy_in_its_owner_is_collected(self):
-        for place in (MAIN, self.sub):
-            with self.subTest(place):
-                self.assertTrue(place.call(residents.cycle_is_collected))
-
-    def test_cycle_held_by_another_interpreter_is_collected_once_dropped(self):
-        box = Box()
-        box.value = SharedObjectProxy(box)
-        watch = weakref.ref(box)
-        self.sub.call(residents.keep, 'box', box.value)
-        del box
-        gc.collect()
-        self.assertIsNotNone(watch())
-        self.sub.call(residents.drop, 'box')
-        gc.collect()
-        self.assertIsNone(watch())
-
-    def test_cycle_across_interpreters_is_broken_by_release(self):
-        box = Box()
-        watch = weakref.ref(box)
-        other = self.sub.call(residents.wrapped, Box, SharedObjectProxy(box))
-        box.value = other
-        del box, other
-        gc.collect()
-        self.assertIsNotNone(watch(), 'cycles across interpreters stay')
-        interpreters.release(watch().value)
-        self.assertTrue(wait_until(lambda: watch() is None))
-
-    def test_object_in_a_cycle_with_an_unreachable_proxy_of_another_owner_is_collected(self):
-        log = Log()
-        box = Box()
-        box.value = box, self.sub.call(residents.wrapped, Witness, SharedObjectProxy(log))
-        del box
-        gc.collect()
-        safe_point()
-        self.assertEqual(log.wait(), [('gone', self.sub.id)])
-
-
 class WeakrefTests(SharingTestCase):
 
     def test_weakref_dies_with_the_proxy_and_calls_back(self):

@@ -1,5 +1,6 @@
 """What is shared in a scope dies with it, wherever it went."""
 
+import asyncio
 import gc
 import threading
 import unittest
@@ -435,6 +436,67 @@ class ConcurrencyTests(ScopeTestCase):
         self.assertDead(a)
         second.close()
         self.assertDead(b)
+
+    def test_coroutine_suspended_inside_a_block_keeps_it_open(self):
+        class Pause:
+            def __await__(self):
+                yield
+
+        async def hold(proxies):
+            with share(Box()) as proxy:
+                proxies.append(proxy)
+                await Pause()
+                proxies.append(proxy.make())
+                await Pause()
+        for end in ('close', 'throw', 'drop'):
+            with self.subTest(end):
+                proxies = []
+                coroutine = hold(proxies)
+                coroutine.send(None)
+                with ShareScope():
+                    coroutine.send(None)
+                self.assertEqual(len(proxies[0]), 1)
+                if end == 'close':
+                    coroutine.close()
+                elif end == 'throw':
+                    with self.assertRaises(KeyError):
+                        coroutine.throw(KeyError)
+                del coroutine
+                self.assertDead(proxies[0])
+                self.assertEqual(len(proxies), 2)
+
+    def test_tasks_with_scopes_interleave(self):
+        async def use(number):
+            with ShareScope() as scope:
+                box = scope.share(Box(number))
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                    self.assertEqual(box.value, number)
+            return box
+
+        async def main():
+            return await asyncio.gather(*map(use, range(10)))
+        self.assertDead(*asyncio.run(main()))
+
+    def test_close_from_another_interpreter_while_calls_run(self):
+        scope = ShareScope()
+        there = self.subs[1].call(residents.wrapped, Box)
+        proxies = [scope.share(sub.call(residents.wrapped, Box)) for sub in self.subs]
+        inside, go_on = threading.Semaphore(0), threading.Event()
+        results = []
+
+        def stay():
+            inside.release()
+            return go_on.wait(30)
+        threads = [threading.Thread(target=lambda p=proxy: results.append(p.call(stay)))
+                   for proxy in proxies]
+        with threading_helper.start_threads(threads):
+            for _ in threads:
+                inside.acquire()
+            there.call(scope.close)
+            self.assertDead(*proxies)
+            go_on.set()
+        self.assertEqual(results, [True, True])
 
     def test_dropped_generator_closes_its_scope(self):
         def generate():
