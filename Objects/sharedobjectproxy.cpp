@@ -71,6 +71,7 @@ ProxyObject *new_proxy(Owner &here, SharedCell &cell)
     proxy->armed = false;
     proxy->in_table = false;
     proxy->has_scope = false;
+    proxy->owner_id = cell.owner->interp_id;
     PyObject_GC_Track(proxy);
     return proxy;
 }
@@ -247,11 +248,19 @@ PyObject *wrap_in_scope(PyObject *object, Scope *scope, Arming arming)
                            : wrap_cell(*owner_of(_PyThreadState_GET()), *cell, arming);
 }
 
-void raise_released(const ProxyObject &)
+PyObject *describe_released(const ProxyObject &proxy)
+{
+    return PyUnicode_FromFormat(
+        "dead proxy of an object of interpreter %lld: it was released in this interpreter",
+        static_cast<long long>(proxy.owner_id));
+}
+
+void raise_released(const ProxyObject &proxy)
 {
     PyObject *type = dead_proxy_error(*owner_of(_PyThreadState_GET()));
-    if (type != nullptr) {
-        PyErr_SetString(type, "dead proxy: it was released in this interpreter");
+    Ref message = Ref::steal(describe_released(proxy));
+    if (message && type != nullptr) {
+        PyErr_SetObject(type, message.get());
     }
 }
 

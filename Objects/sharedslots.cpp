@@ -546,10 +546,8 @@ PyObject *proxy_repr(PyObject *self)
         }
         PyErr_Clear();
     }
-    if (proxy.cell == nullptr) {
-        return PyUnicode_FromString("<dead proxy: it was released in this interpreter>");
-    }
-    Ref text = Ref::steal(describe_dead(*proxy.cell));
+    Ref text = Ref::steal(proxy.cell == nullptr ? describe_released(proxy)
+                                                : describe_dead(*proxy.cell));
     return text ? PyUnicode_FromFormat("<%U>", text.get()) : nullptr;
 }
 

@@ -71,6 +71,7 @@ struct ProxyObject {
     bool armed;                     // fresh from share(): entering it opens a scope
     bool in_table;                  // local lock
     bool has_scope;                 // entered while armed: see open_with()
+    int64_t owner_id;               // whose object it is, also when the cell is given up
 };
 
 inline ProxyObject *as_proxy(PyObject *object)
@@ -110,7 +111,11 @@ enum class Arming : uint8_t { kPlain, kArmed };
 // Errors: null with DeadProxyError if it is a dead proxy.
 [[nodiscard]] PyObject *unwrap_home(PyObject *value);
 
-// Set DeadProxyError for a proxy that was released in this interpreter.
+// What a proxy that was released in this interpreter is called in messages.
+// Tstate: attached.  Refs: result new.
+[[nodiscard]] PyObject *describe_released(const ProxyObject &proxy);
+
+// Set DeadProxyError for it.
 void raise_released(const ProxyObject &proxy);
 
 // Is the proxy usable, as far as can be told without entering the owner?

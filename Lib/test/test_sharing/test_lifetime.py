@@ -240,6 +240,14 @@ class ReleaseNowTests(SharingTestCase):
         for sub in self.subs:
             sub.call(residents.drop, 'box')
 
+    def test_released_proxy_says_so_and_names_the_owner(self):
+        proxy = self.sub.call(residents.wrapped, Box)
+        interpreters.release(proxy)
+        says = rf'an object of interpreter {self.sub.id}: it was released in this interpreter'
+        with self.assertRaisesRegex(interpreters.DeadProxyError, says):
+            proxy.value
+        self.assertRegex(repr(proxy), says)
+
     def test_release_last_proxy_destroys(self):
         log = Log()
         proxy = self.sub.call(residents.wrapped, Witness, SharedObjectProxy(log))
