@@ -70,6 +70,7 @@ int pack_origin(Parcel &parcel, PyObject *exception)
     }
     SharedCell *home = home_of(exception);
     Scope *scope = home == nullptr ? homecoming_scope() : nullptr;
+    PyErr_Clear();
     Ref report = Ref::steal(make_report(exception, home != nullptr || scope != nullptr
                                                        ? Telling::kAtLeastWhere
                                                        : Telling::kLines));
@@ -163,7 +164,9 @@ bool reduce(PyObject *exception, Ref &arguments, Ref &state)
         state = Ref::steal(flatten_state(base->dict));
         return static_cast<bool>(state);
     }
-    Ref parts = Ref::steal(PyObject_CallMethod(exception, "__reduce_ex__", "i", 4));
+    Ref parts = Ref::steal(is_builtin(exception)
+                               ? PyObject_CallMethodNoArgs(exception, &_Py_ID(__reduce__))
+                               : PyObject_CallMethod(exception, "__reduce_ex__", "i", 4));
     if (!parts || !PyTuple_CheckExact(parts.get()) || PyTuple_GET_SIZE(parts.get()) < 2
         || PyTuple_GET_ITEM(parts.get(), 0) != reinterpret_cast<PyObject *>(Py_TYPE(exception))
         || !PyTuple_CheckExact(PyTuple_GET_ITEM(parts.get(), 1))) {
