@@ -21,9 +21,10 @@ namespace {
 
 constexpr int kClassUnknown = 2;
 
-// An abstract class by its name.  The owner may know it without having imported it by that name,
+// Ask about a class by its name.  The owner may know it without having imported it by that name,
 // or not know it at all.
-int object_is_instance_of_named(PyObject *object, PyObject *module, PyObject *name)
+template <int (*Ask)(PyObject *, PyObject *)>
+int ask_for_named(PyObject *object, PyObject *module, PyObject *name)
 {
     Ref cls = Ref::steal(known_class(module, name));
     if (!cls && !PyErr_Occurred() && PyUnicode_EqualToUTF8(module, "collections.abc")) {
@@ -33,7 +34,35 @@ int object_is_instance_of_named(PyObject *object, PyObject *module, PyObject *na
     if (!cls) {
         return PyErr_Occurred() ? -1 : kClassUnknown;
     }
-    return PyObject_IsInstance(object, cls.get());
+    return Ask(object, cls.get());
+}
+
+// Ask in the owner; if it does not know the class, then the Python part here.
+template <int (*Ask)(PyObject *, PyObject *)>
+int ask_about_class(PyObject *proxy, PyObject *cls, const char *without_owner)
+{
+    if (!PyType_Check(cls)) {
+        PyErr_Format(PyExc_TypeError, "'%T' is not a class", cls);
+        return -1;
+    }
+    if (crosses_by_reference(cls)) {
+        return on_object<Ask>(proxy, cls);
+    }
+    auto *type = reinterpret_cast<PyTypeObject *>(cls);
+    Ref module = Ref::steal(PyType_GetModuleName(type));
+    Ref name = Ref::steal(PyType_GetQualName(type));
+    if (!module || !name) {
+        return -1;
+    }
+    int answer = on_object<ask_for_named<Ask>>(proxy, module.get(), name.get());
+    if (answer != kClassUnknown) {
+        return answer;
+    }
+    Ref ask_here = Ref::steal(PyImport_ImportModuleAttrString("concurrent.interpreters._classes",
+                                                              without_owner));
+    Ref found = Ref::steal(
+        ask_here ? PyObject_CallFunctionObjArgs(ask_here.get(), proxy, cls, nullptr) : nullptr);
+    return found ? PyObject_IsTrue(found.get()) : -1;
 }
 
 // What __class__ needs to know: the class, and where another interpreter would look for its own.
@@ -145,26 +174,14 @@ PyObject *_PyShared_ExceptionOf(PyObject *value)
     return no_exception ? proxy.release() : PyErr_GetRaisedException();
 }
 
-PyObject *_PyShared_IsInstance(PyObject *proxy, PyObject *cls)
+int _PyShared_IsInstance(PyObject *proxy, PyObject *cls)
 {
-    if (!PyType_Check(cls)) {
-        return PyErr_Format(PyExc_TypeError, "'%T' is not a class", cls);
-    }
-    auto *type = reinterpret_cast<PyTypeObject *>(cls);
-    Ref module = Ref::steal(PyType_GetModuleName(type));
-    Ref name = Ref::steal(PyType_GetQualName(type));
-    if (!module || !name) {
-        return nullptr;
-    }
-    int answer = on_object<object_is_instance_of_named>(proxy, module.get(), name.get());
-    if (answer == kClassUnknown) {
-        Ref its_class = Ref::steal(proxy_class(proxy));
-        if (!its_class) {
-            return nullptr;
-        }
-        answer = PyType_Check(its_class.get()) ? PyObject_IsSubclass(its_class.get(), cls) : 0;
-    }
-    return answer < 0 ? nullptr : PyBool_FromLong(answer);
+    return ask_about_class<PyObject_IsInstance>(proxy, cls, "is_instance");
+}
+
+int _PyShared_IsSubclass(PyObject *proxy, PyObject *cls)
+{
+    return ask_about_class<PyObject_IsSubclass>(proxy, cls, "is_subclass");
 }
 
 }  // extern "C"

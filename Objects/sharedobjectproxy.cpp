@@ -174,9 +174,23 @@ int proxy_clear(PyObject *self)
     return 0;
 }
 
+// A class statement asks the type of the first base that is no class: a proxied class is one.
+bool is_class_statement(PyObject *args)
+{
+    return PyTuple_GET_SIZE(args) == 3 && PyTuple_Check(PyTuple_GET_ITEM(args, 1))
+           && PyDict_Check(PyTuple_GET_ITEM(args, 2));
+}
+
 PyObject *proxy_new(PyTypeObject *, PyObject *args, PyObject *kwargs)
 {
     PyObject *object;
+    if (is_class_statement(args)) {
+        PyErr_Format(PyExc_TypeError,
+                     "cannot derive class %R from %R: one of the bases belongs to another "
+                     "interpreter; import the base class, or derive from it there",
+                     PyTuple_GET_ITEM(args, 0), PyTuple_GET_ITEM(args, 1));
+        return nullptr;
+    }
     if (kwargs != nullptr && PyDict_GET_SIZE(kwargs) != 0) {
         PyErr_SetString(PyExc_TypeError, "SharedObjectProxy() takes no keyword arguments");
         return nullptr;

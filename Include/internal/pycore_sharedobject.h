@@ -39,7 +39,7 @@
    _PyShared_Raisable              ceval.c, genobject.c               raise and throw()
    _PyShared_IsExceptionClass      ceval.c, exceptions.c              except and except*
    _PyShared_ExceptionMatches      errors.c                           except and except*
-   _PyShared_IsInstance            _abc.c                             isinstance(proxy, ABC)
+   _PyShared_IsInstance, Subclass  _abc.c, abstract.c                 isinstance(proxy, ABC)
 */
 
 #ifndef Py_INTERNAL_SHAREDOBJECT_H
@@ -276,10 +276,18 @@ _PyShared_IsExceptionClass(PyObject *value)
    Errors: none; a class that cannot be asked has no instances. */
 extern int _PyShared_ExceptionMatches(PyObject *exception, PyObject *cls);
 
-/* Is the proxy's object an instance of the abstract class?  The owner's class
-   of the same module and name is asked, in the owner.
-   Tstate: attached.  Refs: result new.  Errors: NULL with an exception set. */
-PyAPI_FUNC(PyObject *) _PyShared_IsInstance(PyObject *proxy, PyObject *cls);
+/* Is the proxy's object an instance, or a subclass, of the class?  The owner's
+   class of the same module and name is asked, in the owner; if it has none,
+   what the class itself says of the proxy counts.
+   Tstate: attached.  Errors: -1 with an exception set. */
+PyAPI_FUNC(int) _PyShared_IsInstance(PyObject *proxy, PyObject *cls);
+PyAPI_FUNC(int) _PyShared_IsSubclass(PyObject *proxy, PyObject *cls);
+
+static inline PyObject *
+_PyShared_Bool(int answer)
+{
+    return answer < 0 ? NULL : PyBool_FromLong(answer);
+}
 
 /* Crossing through the base's own queues, channels and calls */
 

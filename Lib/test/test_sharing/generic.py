@@ -48,7 +48,7 @@ EXEMPT = {
         UserListTest.test_copy StrTest.test_find_many_lengths
         DecimalConstructionTest.test_explicit_from_list''',
     SHAPE: '''
-        FractionTest.testInitFromIntegerRatio StrTest.test_subscript''',
+        StrTest.test_subscript''',
     SETUP: '''
         DecimalConstructionTest.test_explicit_context_create_decimal
         DecimalConstructionTest.test_explicit_from_string DecimalUsabilityTest.test_tonum_methods
