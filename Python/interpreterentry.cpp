@@ -596,13 +596,35 @@ void request_safe_point(Owner &owner)
 #endif
 }
 
-void delete_own_thread_states(PyThreadState *current)
+namespace {
+
+// Clear a thread state of the same interpreter that nobody uses.
+// Tstate: attached to `current`.
+void clear_idle(PyThreadState *idle, PyThreadState *current)
+{
+    if (!kFreeThreaded || idle->thread_id != current->thread_id) {
+        PyThreadState_Clear(idle);
+        return;
+    }
+    // Heaps of this very thread take over what others left as they are given up, and then they must
+    // be those in use.
+    _PyThreadState_Detach(current);
+    _PyThreadState_Attach(idle);
+    PyThreadState_Clear(idle);
+    _PyThreadState_Detach(idle);
+    _PyThreadState_Attach(current);
+}
+
+}  // namespace
+
+void delete_own_thread_states(PyThreadState *current, ThreadStates which)
 {
     PyInterpreterState *interp = current->interp;
     for (;;) {
         PyThreadState *idle = nullptr;
         _Py_FOR_EACH_TSTATE_BEGIN(interp, tstate) {
-            if (tstate != current && reinterpret_cast<_PyThreadStateImpl *>(tstate)->shared_own) {
+            if (tstate != current && reinterpret_cast<_PyThreadStateImpl *>(tstate)->shared_own
+                && (which == ThreadStates::kAll || tstate->thread_id == current->thread_id)) {
                 idle = tstate;
                 break;
             }
@@ -611,7 +633,7 @@ void delete_own_thread_states(PyThreadState *current)
         if (idle == nullptr) {
             return;
         }
-        PyThreadState_Clear(idle);
+        clear_idle(idle, current);
         PyThreadState_Delete(idle);
     }
 }

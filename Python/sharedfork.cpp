@@ -20,6 +20,10 @@
 #include "pyshared_entry.hpp"
 #include "pyshared_scope.hpp"
 
+#include "pycore_runtime.h"
+
+#include <algorithm>
+
 namespace pyshared {
 namespace {
 
@@ -61,6 +65,14 @@ void rebuild_cells(Owner &survivor)
             abandon_cell(cell);
         }
     });
+}
+
+// Static types count the interpreters that use them; the main one is the last that can let go.
+void forget_users_of_static_types()
+{
+    for (auto &type : _PyRuntime.types.managed_static.types) {
+        type.interp_count = std::min<int64_t>(type.interp_count, 1);
+    }
 }
 
 }  // namespace
@@ -110,6 +122,7 @@ void _PyShared_AfterForkChild(void)
     survivor->exports.store(0, std::memory_order_relaxed);
     keep_only_owner(*survivor, abandon);
     rebuild_cells(*survivor);
+    forget_users_of_static_types();
     _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
 }
 

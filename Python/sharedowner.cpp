@@ -825,7 +825,10 @@ void _PyShared_InterpreterEnding(PyThreadState *tstate)
     refuse_requests(*owner);
     drain(*owner);
     if (entries_in_flight(*owner) == 0) {
-        delete_own_thread_states(tstate);
+        delete_own_thread_states(tstate, ThreadStates::kAll);
+    }
+    else if (!this_thread_is_inside(tstate->interp)) {
+        delete_own_thread_states(tstate, ThreadStates::kOfThisThread);
     }
 }
 

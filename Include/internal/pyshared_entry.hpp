@@ -95,8 +95,10 @@ void drain_if_idle_detached(Owner &owner, DropTargets &dropped);
 // Tstate: any, inside the owner's gate.
 void request_safe_point(Owner &owner);
 
-// Delete the idle thread states that we made for an interpreter which nobody can enter any more.
-// Tstate: attached to the interpreter.
-void delete_own_thread_states(PyThreadState *tstate);
+// Delete the idle thread states that we made for an interpreter which nobody can enter any more:
+// all, or if other threads are still inside those of this thread.
+// Tstate: attached to the interpreter; this thread is not further inside.
+enum class ThreadStates : uint8_t { kAll, kOfThisThread };
+void delete_own_thread_states(PyThreadState *tstate, ThreadStates which);
 
 }  // namespace pyshared
