@@ -59,6 +59,9 @@ EXEMPT = {
     REHASH: 'SetTest.test_do_not_rehash_dict_keys FrozenSetTest.test_do_not_rehash_dict_keys',
 }
 
+#: Exempt methods that pass when memory happens not to be used again: these are left out.
+BY_CHANCE = {'DecimalContextTest.test_copy'}
+
 
 def exemptions(cls):
     """Return {method: reason} for a class."""
@@ -122,7 +125,9 @@ class Generic:
         super().__init_subclass__()
         Generic.suites.append(cls)
         for method, reason in exemptions(cls).items():
-            setattr(cls, method, exempt(getattr(cls, method), reason))
+            by_chance = f'{cls.__name__}.{method}' in BY_CHANCE
+            mark = unittest.skip(reason) if by_chance else unittest.expectedFailure
+            setattr(cls, method, exempt(getattr(cls, method), reason, mark))
 
     @classmethod
     def setUpClass(cls):
@@ -146,13 +151,13 @@ class Generic:
             raise AssertionError(f'{cls.__name__} left {left - before} cells behind')
 
 
-def exempt(method, reason):
+def exempt(method, reason, mark):
     def test(self):
         # The result keeps a test that fails, and so what setUp() made.
         self.addCleanup(drop_proxies, self)
         return method(self)
     test.__doc__ = reason
-    return unittest.expectedFailure(test)
+    return mark(test)
 
 
 def drop_proxies(test):

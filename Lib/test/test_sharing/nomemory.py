@@ -29,6 +29,9 @@ from .residents import Box
 
 BODIES = {}
 
+#: Where the base's own assertions look at what could not be allocated (BaseExceptionGroup_new).
+CRASH_DEBUG_BUILDS = {'group'}
+
 
 def body(*documented, quick=False, around=contextlib.nullcontext):
     """Register a body; it may end with these errors, besides MemoryError.
@@ -493,6 +496,8 @@ def main():
     args = parser.parse_args()
     names = args.bodies or [name for name, function in BODIES.items()
                             if function.quick or not args.quick]
+    if hasattr(sys, 'gettotalrefcount'):
+        names = [name for name in names if name not in CRASH_DEBUG_BUILDS]
     if args.list:
         print(*names, sep='\n')
         return 0

@@ -228,13 +228,15 @@ class Station:
     def __init__(self):
         self.others = ()
         self.calls = 0
+        self.lock = threading.Lock()
 
     def meet(self, others):
         self.others = others
 
     def note(self):
-        self.calls += 1
-        return self.calls
+        with self.lock:
+            self.calls += 1
+            return self.calls
 
     def answer(self, number):
         return number + 1
