@@ -40,6 +40,7 @@ class Result:
     skipped: set = field(default_factory=set)
     omitted: set = field(default_factory=set)
     files: int = 0              # how many ran, skipped ones included
+    tests: int = 0              # how many test methods ran
     completed: bool = False     # regrtest reached its last line
 
     @classmethod
@@ -55,6 +56,8 @@ class Result:
                 into = None
             if match := re.match(r"Total test files: .*?run=([\d,]+)", line):
                 result.files = int(match[1].replace(",", ""))
+            if match := re.match(r"Total tests: run=([\d,]+)", line):
+                result.tests = int(match[1].replace(",", ""))
             result.completed |= line.startswith("Result: ")
         return result
 
