@@ -383,8 +383,13 @@ int _PyShared_RecallXIData(PyObject *object, uint64_t stamp, _PyXIData_getdata_t
 void _PyShared_RememberXIData(PyObject *object, uint64_t stamp, _PyXIData_getdata_t getdata)
 {
     Owner *here = owner_of(_PyThreadState_GET());
+    if (here == nullptr || stamp == 0) {
+        return;
+    }
     // Without the name nobody has looked for __share__.
-    if (here != nullptr && here->share_name != nullptr && stamp != 0) {
+    bool complete = getdata.basic != nullptr || getdata.fallback != nullptr
+                    || here->share_name != nullptr;
+    if (complete) {
         LocalLock lock(*here);
         here->known_types.remember(Py_TYPE(object), stamp, getdata);
     }
