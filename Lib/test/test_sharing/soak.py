@@ -9,6 +9,7 @@ objects or memory were left behind, or something went wrong.
 
 import argparse
 import asyncio
+import ctypes
 import gc
 import os
 import random
@@ -40,6 +41,14 @@ def rss():
         return int(statm.read().split()[1]) * os.sysconf('SC_PAGE_SIZE') >> 10
 
 
+def trim():
+    """Have the C library give back what is free; threads leave it megabytes."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except AttributeError:
+        pass
+
+
 def check(holds, what):
     if not holds:
         raise AssertionError(what)
@@ -58,14 +67,25 @@ def settled(cells, interps):
 class Figures:
     """Cells and memory from the start of a part."""
 
+    MOST_GROWTH = 16_384    # kB, for what caches and allocators keep
+
     def __init__(self):
+        trim()
         self.cells, self.rss, self.peak = cells_live(), rss(), 0
 
     def look(self):
         self.peak = max(self.peak, rss())
 
-    def __str__(self):
+    def check(self):
+        """Raise if memory has not come back to what it was at the start."""
         self.look()
+        gc.collect()
+        trim()
+        grown = rss() - self.rss
+        check(grown < self.MOST_GROWTH, f'RSS grew by {grown} kB')
+
+    def __str__(self):
+        self.check()
         return (f'cells {self.cells} at start, {interpreters.share_stats()["cells_peak"]} at peak, '
                 f'{cells_live()} at end; RSS {self.rss} kB at start, {self.peak} at peak, '
                 f'{rss()} at end')
@@ -210,8 +230,6 @@ def short_lived_threads(scale, seed):
     left = [place.count() for place in places]
     check(left == [0, 0], f'thread-local objects are left: {left}')
     settled(figures.cells, interps)
-    grown = rss() - figures.rss
-    check(grown < 16_384, f'RSS grew by {grown} kB')
     summary = f'{total} threads, thread-locals left {left}\n{figures}'
     boxes.clear()
     places.clear()
@@ -304,33 +322,30 @@ def event_loops(scale, seed):
 # From a drop to the destructor
 
 class Mortal:
-    """Notes when it dies."""
+    """Writes down when it dies."""
 
-    deaths = []
+    def __init__(self, record):
+        self.record = record
 
     def __del__(self):
-        self.deaths.append(time.perf_counter_ns())
+        self.record[0] = time.perf_counter_ns()
 
 
 class Nursery:
 
     busy = False
 
+    def use(self, record):
+        self.record = record.cast('q')
+
     def make(self):
-        return Mortal()
-
-    def last_death(self):
-        return Mortal.deaths[-1] if Mortal.deaths else 0
-
-    def count(self):
-        return len(Mortal.deaths)
+        return Mortal(self.record)
 
     def spin(self):
         """Keep the interpreter's lock, and run Python code."""
         self.busy = True
-        count = 0
         while self.busy:
-            count += 1
+            self.record[1] += 1
 
     def stop(self):
         self.busy = False
@@ -340,16 +355,22 @@ def make_nursery():
     return Nursery()
 
 
-def time_drops(nursery, count):
-    """Drop one proxy after the other; yield the microseconds until each object's end."""
-    for number in range(count):
+def time_drops(nursery, record, count, busy):
+    """Drop one proxy after the other; yield the microseconds until each object's end.
+
+    To look at the record does not enter the owner: that would release what waits there.
+    """
+    for _ in range(count):
         mortal = nursery.make()
-        died = nursery.count()
+        record[0] = 0
+        rounds = record[1]
+        while busy and record[1] == rounds:
+            pass    # Until the owner has its lock again.
         dropped = time.perf_counter_ns()
         del mortal
-        while nursery.count() == died:
-            time.sleep(0.0001)
-        yield (nursery.last_death() - dropped) / 1000
+        while not record[0]:
+            pass    # A safe point, and nothing else.
+        yield (record[0] - dropped) / 1000
 
 
 def quantiles(times):
@@ -361,6 +382,9 @@ def quantiles(times):
 def prompt_release(scale, seed):
     interp = interpreters.create()
     nursery = interp.call(residents.wrapped, make_nursery)
+    record = memoryview(bytearray(16))      # when the last one died, and rounds of spinning
+    nursery.use(record)
+    record = record.cast('q')
     count = max(int(5_000 * scale), 20)
     figures = {}
     for state in ('idle', 'busy'):
@@ -369,7 +393,7 @@ def prompt_release(scale, seed):
             thread.start()
             check(residents.wait_until(lambda: nursery.busy), 'the owner does not run')
         times = figures[state] = []
-        for spent in time_drops(nursery, count):
+        for spent in time_drops(nursery, record, count, state == 'busy'):
             times.append(spent)
             yield (len(times) + (state == 'busy') * count) / (2 * count)
         if state == 'busy':
