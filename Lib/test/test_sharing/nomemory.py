@@ -375,6 +375,28 @@ def foreign_error(world):
 residents_raise_foreign = SharedObjectProxy(lambda: fail(Own, []))
 
 
+def fail_from(cls):
+    try:
+        raise KeyError('first')
+    except KeyError as error:
+        error.add_note('noted')
+        raise cls('second') from error
+
+
+@body(Own, interpreters.RemoteError)
+def error_that_was_led_to(world):
+    world.box.call(fail_from, Own)
+
+
+@body(ValueError)
+def text_of_a_cause(world):
+    try:
+        world.box.call(int, 'no number')
+    except ValueError as error:
+        str(error.__cause__)
+        raise
+
+
 @body(ExceptionGroup, interpreters.RemoteError, quick=True)
 def group(world):
     world.box.call(fail, ExceptionGroup, 'many', [
