@@ -51,7 +51,7 @@ TracebackObject *brought_by(PyObject *exception)
 
 PyObject *what_it_is_made_of(PyObject *exception)
 {
-    if (PyObject_TypeCheck(exception, reinterpret_cast<PyTypeObject *>(PyExc_BaseExceptionGroup))) {
+    if (is_any_group(exception)) {
         return reinterpret_cast<PyBaseExceptionGroupObject *>(exception)->excs;
     }
     return reinterpret_cast<PyBaseExceptionObject *>(exception)->args;

@@ -55,7 +55,7 @@ public:
     // Errors: -1 with an exception set.
     [[nodiscard]] int pack(PyObject *value);
 
-    // Append a proxy of the value, whatever it is; its cell is in the parcel's scope, or in that one.
+    // Append a proxy of the value, whatever it is; its cell is in the parcel's scope, or that one.
     [[nodiscard]] int pack_wrapped(PyObject *value) { return pack_wrapped(value, scope_); }
     [[nodiscard]] int pack_wrapped(PyObject *value, Scope *scope);
 
