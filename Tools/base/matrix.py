@@ -111,8 +111,11 @@ class Steps:
             return subprocess.run(command, cwd=REPO, stdin=subprocess.DEVNULL, stdout=file,
                                   stderr=subprocess.STDOUT).returncode
 
+    def log_path(self, step):
+        return self.variant.build.path / f"matrix-{step}.log"
+
     def log(self, step):
-        log = self.variant.build.path / f"matrix-{step}.log"
+        log = self.log_path(step)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
         return log
@@ -153,7 +156,15 @@ class Steps:
         broken = [test for test, verdict in verdicts.items() if verdict.startswith("BROKEN")]
         base = [test for test, verdict in verdicts.items() if "pristine base too" in verdict]
         failures = [f"{test} ({verdict})" for test, verdict in sorted(verdicts.items())]
+        if "--disable-gil" in self.variant.options and self.skipped_tests():
+            broken.append("test_interpreters")
+            failures.append(f"test_interpreters (see {self.log_path('skipped')})")
         return Outcome(first.tests, len(broken) + len(base), len(base), tuple(failures))
+
+    def skipped_tests(self):
+        """Run what the base skips on a free-threaded build; return its status."""
+        return self.run(self.log("skipped"), sys.executable, REPO / "Tools/base/skipped_tests.py",
+                        "--build-dir", self.variant.build.path)
 
 
 STEPS = {"build": Steps.build, "cpp": Steps.cpp, "python": Steps.python_tests,

@@ -6,7 +6,7 @@
 The arguments are unittest's; without any, the whole package runs.  The test package is mirrored by
 symbolic links, all but the one file that says to skip; tests, their subprocesses and the
 interpreters they make import from the mirror.  --pristine runs the pristine base instead, for
-comparison (`cmake --build BUILD/cmake --target pyshared_pristine` builds it).
+comparison (`cmake --build BUILD/cmake --target pristine` builds it).
 """
 
 import argparse
@@ -28,7 +28,8 @@ def mirror(library, folder):
     package.mkdir()
     for entry in (library / "test").iterdir():
         if entry.name == "test_interpreters":
-            shutil.copytree(entry, package / entry.name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(entry, package / entry.name,
+                            ignore=shutil.ignore_patterns("__pycache__"))
         elif entry.name != "__pycache__":
             (package / entry.name).symlink_to(entry)
     start = package / "test_interpreters" / "__init__.py"
@@ -51,7 +52,8 @@ def main():
         raise BuildError(f"there is no {place / 'python'}")
     with tempfile.TemporaryDirectory() as folder:
         mirror(place / "src" / "Lib", Path(folder))
-        command = [place / "python", "-X", "faulthandler", "-m", "unittest", *(options.arguments or ["-v", TESTS])]
+        command = [place / "python", "-X", "faulthandler", "-m", "unittest",
+                   *(options.arguments or ["-v", TESTS])]
         return subprocess.run(command, stdin=subprocess.DEVNULL, cwd=folder,
                               env={**os.environ, "PYTHONPATH": folder}).returncode
 
