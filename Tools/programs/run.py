@@ -134,16 +134,16 @@ def regression_suite(folder):
 
 # Servers
 
-def under_load(script, folder, *arguments):
-    """Start a server script, send it requests for some seconds, let it end; return what it says."""
+def under_load(script, folder):
+    """Start a server script and send it requests for some seconds; return what it says."""
     if shutil.which('wrk') is None:
         raise Failure('there is no wrk (package wrk)')
-    server = subprocess.Popen([sys.executable, '-X', 'faulthandler', HERE / script, folder, *arguments],
+    server = subprocess.Popen([sys.executable, '-X', 'faulthandler', HERE / script, folder],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True)
     try:
         port = server.stdout.readline().strip()
-        expect(port.isdigit(), f'no port but {port!r}: {server.stdout.read() if server.poll() else ""}')
+        expect(port.isdigit(), f'no port but {port!r}')
         load = run('wrk', '-t1', '-c8', f'-d{SECONDS}s', f'http://127.0.0.1:{port}/')
         output, _ = server.communicate('', timeout=60)
     except BaseException:
@@ -154,15 +154,15 @@ def under_load(script, folder, *arguments):
     expect('Non-2xx' not in load, load + output)
     requests = int(re.search(r'(\d+) requests in', load)[1])
     expect(requests > 0, load)
-    errors = re.search(r'Socket errors: .*', load)
+    errors = re.findall(r'Socket errors: .*', load)
     served = re.search(r'served (\d+)', output)
     expect(served and int(served[1]) >= requests, f'{requests} requests, but {output}')
-    return f'{requests} requests in {SECONDS} s; {output.strip()}{"; " + errors[0] if errors else ""}'
+    return '; '.join([f'{requests} requests in {SECONDS} s', output.strip(), *errors])
 
 
 @program
 def http_server(folder):
-    """http.server with handlers in four interpreters; one cache and one sqlite connection of main."""
+    """http.server with handlers in four interpreters that share a cache and a database of main."""
     return under_load('http_handlers.py', folder)
 
 
