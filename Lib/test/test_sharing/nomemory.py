@@ -25,6 +25,7 @@ from concurrent.interpreters import ShareScope, SharedObjectProxy, share
 
 from . import residents
 from .residents import Box
+from .support import close
 
 
 BODIES = {}
@@ -481,8 +482,8 @@ def queues(world):
                 world.queue.get()
 
 
-# Bodies: interpreters that come and go.  The base's own creating and closing does not survive a
-# lack of memory, so that it is not in the sweep.
+# Bodies: interpreters that come and go.  The base's own creating does not survive a lack of memory,
+# so that it is not in the sweep.
 
 class Visitor:
     """A new interpreter for each run."""
@@ -505,6 +506,26 @@ def first_entry(world, box):
 @body(around=Visitor)
 def first_entry_from_inside(world, box):
     world.box.call(box.make, world.mine)
+
+
+class Leaver:
+    """An interpreter that the body closes; with a proxy of its own elsewhere, and one of another's."""
+
+    def __enter__(self):
+        self.interp = interpreters.create()
+        self.box = self.interp.call(residents.wrapped, Box, SharedObjectProxy(Box()))
+        self.interp.call(residents.be_quiet)
+        return self.interp
+
+    def __exit__(self, *error):
+        close(self.interp)
+        assert not interpreters.is_alive(self.box)
+        self.box = None
+
+
+@body(quick=True, around=Leaver)
+def closing(world, interp):
+    interp.close()
 
 
 # Running the sweeps
