@@ -1,18 +1,24 @@
 #!/usr/bin/env python3
 """Compare programs that share nothing with the pristine base: they should be as fast.
 
-    Tools/bench/programs.py [--build-dir DIR] [--rounds N]
+    Tools/bench/programs.py [--build-dir DIR] [--rounds N] [--count]
 
 Each program runs in turn in the fork (DIR/python) and in the pristine base
 (DIR/pristine/python, which `Tools/bench/run --pristine` builds), round after round; the best
-time of each counts, and the geometric mean of the ratios is printed.
+time of each counts, and the geometric mean of the ratios is printed.  With --count it is
+instructions that are compared, which callgrind counts and which do not depend on how busy the
+machine is.
 """
 
 import argparse
 import math
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+import instructions
 
 # Each is timed by itself, in a process of its own, after a warm-up.
 PROGRAMS = {
@@ -120,29 +126,59 @@ def measure(python, source):
     return float(result.stdout)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--build-dir', default='build', type=Path)
-    parser.add_argument('--rounds', default=5, type=int)
-    options = parser.parse_args()
-    build = options.build_dir.absolute()
+def count(python, source):
+    """Return the instructions of the whole process, with the same hashes each time."""
+    result = subprocess.run(['valgrind', '--tool=callgrind', '--callgrind-out-file=/dev/null',
+                             python, '-c', source], capture_output=True, text=True, check=True,
+                            env={'PATH': '/usr/bin:/bin', 'PYTHONHASHSEED': '0'})
+    return int(re.search(r'Collected : (\d+)', result.stderr)[1])
+
+
+def compare_times(build, rounds):
+    """Yield the name of each program, and the microseconds it takes in both builds."""
     pythons = [build / 'python', build / 'pristine' / 'python']
     sources = {name: source + TIME for name, source in PROGRAMS.items()}
     sources[START_UP] = TIME_START_UP
     best = {}
-    for _ in range(options.rounds):
+    for _ in range(rounds):
         for name, source in sources.items():
             for python in pythons:
                 took = measure(python, source)
                 best[name, python] = min(took, best.get((name, python), took))
-    ratios = []
-    print(f'{"":18} {"fork us":>10} {"pristine us":>12}  ratio')
     for name in sources:
-        ours, theirs = (best[name, python] for python in pythons)
+        yield name, *(best[name, python] * 1e6 for python in pythons)
+
+
+def compare_counts(build):
+    """Yield the name of each program, and the instructions it takes in both builds."""
+    with tempfile.TemporaryDirectory() as folder:
+        pythons = []
+        for name, path in ('fork', build), ('pristine', build / 'pristine'):
+            (Path(folder) / name).mkdir()
+            pythons.append(instructions.copy_without_debug_information(
+                path.resolve(), Path(folder) / name))
+        start_up = [count(python, 'pass') for python in pythons]
+        yield START_UP, *start_up
+        for name, source in PROGRAMS.items():
+            yield name, *(count(python, f'{source}\nfor _ in range(6): run()\n') - without
+                          for python, without in zip(pythons, start_up))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('--build-dir', default='build', type=Path)
+    parser.add_argument('--rounds', default=5, type=int)
+    parser.add_argument('--count', action='store_true', help='compare instructions, not times')
+    options = parser.parse_args()
+    build = options.build_dir.absolute()
+    ratios = []
+    print(f'{"":18} {"fork":>12} {"pristine":>12}  ratio')
+    for name, ours, theirs in (compare_counts(build) if options.count
+                               else compare_times(build, options.rounds)):
         ratios.append(ours / theirs)
-        print(f'{name:18} {ours * 1e6:10,.0f} {theirs * 1e6:12,.0f}  {ratios[-1]:5.3f}')
+        print(f'{name:18} {ours:12,.0f} {theirs:12,.0f}  {ratios[-1]:5.3f}', flush=True)
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-    print(f'{"geometric mean":18} {"":10} {"":12}  {mean:5.3f}')
+    print(f'{"geometric mean":18} {"":12} {"":12}  {mean:5.3f}')
     return 0
 
 

@@ -166,6 +166,8 @@ def contention_lines():
                ('<= 0.77 P: swap pair, contended', '<= 2 p.inc(1)'), measure=hammer)
     yield line('calls of the slower of the two', None, ('>= 30 %',), measure=hammer_share,
                unit='%')
+    yield line('two that log, against one', None, ('>= 190 %',), measure=logging_speed, unit='%')
+    yield line('four threads, four objects', None, measure=four_threads, unit='%')
 
 
 def peer_lines():
@@ -352,17 +354,7 @@ def hammer_counts(world):
             '    for _ in range(100): p.inc(1)\n'
             '    calls += 100\n'
             'done.append(calls)\n' % seconds)
-    done = []
-    threads = []
-    for _ in range(2):
-        user = world.new_interpreter()
-        user.prepare_main(p=world.across['p'], done=wrap(done))
-        threads.append(threading.Thread(target=user.exec, args=(code,)))
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return done, seconds
+    return work_of_users(world, code, 2, p=world.across['p']), seconds
 
 
 def hammer(world, line):
@@ -373,6 +365,61 @@ def hammer(world, line):
 def hammer_share(world, line):
     counts, _ = hammer_counts(world)
     return 100 * min(counts) / sum(counts)
+
+
+def work_of_users(world, code, count, **proxies):
+    """Run the code in so many new interpreters at once; return what they append to `done`."""
+    done = []
+    threads = []
+    for _ in range(count):
+        user = world.new_interpreter()
+        user.prepare_main(done=wrap(done), **proxies)
+        threads.append(threading.Thread(target=user.exec, args=(code,)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return done
+
+
+def logging_speed(world, line):
+    """What two interpreters compute that log through a proxy every millisecond, in % of one."""
+    code = ('import time\n'
+            'count, due, end = 0, 0.0, time.perf_counter() + 0.5\n'
+            'while (now := time.perf_counter()) < end:\n'
+            '    for _ in range(500): pass\n'
+            '    count += 1\n'
+            '    if now >= due:\n'
+            '        log("a line of a log"); due = now + 0.001\n'
+            'done.append(count)\n')
+    alone, = work_of_users(world, code, 1, log=world.across['take'])
+    return 100 * sum(work_of_users(world, code, 2, log=world.across['take'])) / alone
+
+
+def calls_of_threads(proxies, seconds=0.3):
+    """Call p.inc(1) of each proxy on a thread of its own; return how many calls were made."""
+    counts = []
+
+    def call(p):
+        calls, end = 0, time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            for _ in range(100):
+                p.inc(1)
+            calls += 100
+        counts.append(calls)
+
+    threads = [threading.Thread(target=call, args=(p,)) for p in proxies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts)
+
+
+def four_threads(world, line):
+    """Calls of four threads with an object each, in % of one thread: for free-threaded builds."""
+    proxies = [world.across['Counter']() for _ in range(4)]
+    return 100 * calls_of_threads(proxies) / calls_of_threads(proxies[:1])
 
 
 class PeerCounter:
