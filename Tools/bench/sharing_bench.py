@@ -18,8 +18,8 @@ import json
 import multiprocessing.managers
 import pickle
 import re
-import resource
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -296,20 +296,32 @@ def drop_while_busy(world, line):
         return time_line(line, world.across, time.thread_time)
 
 
+PROXY_SIZE = '''
+import resource
+from concurrent.interpreters import SharedObjectProxy as wrap
+
 def resident_size():
     with open('/proc/self/statm') as file:
         return int(file.read().split()[1]) * resource.getpagesize()
 
+count = 100_000
+objects = [object() for _ in range(count)]
+keep = [None] * count
+before = resident_size()
+for i in range(count):
+    keep[i] = wrap(objects[i])
+print((resident_size() - before) / count)
+'''
+
 
 def proxy_size(world, line):
-    """What the process grows by: proxy, cell, and whatever finds one from the other."""
-    count = 100_000
-    objects = [object() for _ in range(count)]
-    keep = [None] * count
-    before = resident_size()
-    for i in range(count):
-        keep[i] = wrap(objects[i])
-    return (resident_size() - before) / count
+    """What a process grows by: proxy, cell, and whatever finds one from the other.
+
+    A process of its own: what others have freed here would be used again.
+    """
+    result = subprocess.run([sys.executable, '-E', '-c', PROXY_SIZE], stdout=subprocess.PIPE,
+                            text=True, check=True)
+    return float(result.stdout)
 
 
 @functools.cache
