@@ -169,10 +169,31 @@ PyObject *object_async_next(PyObject *object)
     return methods->am_anext(object);
 }
 
+// Whoever asks for a negative index has added the length already: the sequence's own slot must not
+// add it once more.
+
+PyObject *object_item_at(PyObject *object, Py_ssize_t index)
+{
+    PySequenceMethods *methods = Py_TYPE(object)->tp_as_sequence;
+    return index < 0 && methods != nullptr && methods->sq_item != nullptr
+               ? methods->sq_item(object, index)
+               : PySequence_GetItem(object, index);
+}
+
 int object_set_at(PyObject *object, Py_ssize_t index, PyObject *value)
 {
+    PySequenceMethods *methods = Py_TYPE(object)->tp_as_sequence;
+    if (index < 0 && methods != nullptr && methods->sq_ass_item != nullptr) {
+        return methods->sq_ass_item(object, index, value);
+    }
     return value == nullptr ? PySequence_DelItem(object, index)
                             : PySequence_SetItem(object, index, value);
+}
+
+// bytes(proxy) asks for __bytes__, which the object need not have: bytes(object) knows what then.
+PyObject *object_bytes(PyObject *object)
+{
+    return PyObject_CallOneArg(reinterpret_cast<PyObject *>(&PyBytes_Type), object);
 }
 
 PyObject *no_protocol(PyObject *object, const char *protocol)
@@ -585,7 +606,7 @@ PyMethodDef proxy_methods[] = {
     METHOD(__ceil__, no_arguments<object_ceil>, METH_NOARGS),
     METHOD(__complex__, no_arguments<object_complex>, METH_NOARGS),
     METHOD(__dir__, no_arguments<PyObject_Dir>, METH_NOARGS),
-    METHOD(__bytes__, no_arguments<PyObject_Bytes>, METH_NOARGS),
+    METHOD(__bytes__, no_arguments<object_bytes>, METH_NOARGS),
     METHOD(__fspath__, no_arguments<PyOS_FSPath>, METH_NOARGS),
     METHOD(__format__, one_argument<object_format>, METH_O),
     METHOD(__reversed__, no_arguments<object_reversed>, METH_NOARGS),
@@ -662,7 +683,7 @@ constinit PySequenceMethods proxy_as_sequence = {
     .sq_length = on_object<PyObject_Size>,
     .sq_concat = on_object<object_operator<PySequence_Concat>>,
     .sq_repeat = on_object<PySequence_Repeat>,
-    .sq_item = on_object<PySequence_GetItem>,
+    .sq_item = on_object<object_item_at>,
     .was_sq_slice = nullptr,
     .sq_ass_item = on_object<object_set_at>,
     .was_sq_ass_slice = nullptr,

@@ -1,7 +1,8 @@
 """CPython's own generic suites, over objects of another interpreter.
 
-A suite makes what it tests through an attribute (type2test, locktype, ...).  Here that is a
-Foreign: it makes the object in another interpreter and hands back a proxy.
+A suite makes what it tests through an attribute (type2test, locktype, ...) or a global of its module
+(deque, int, ...).  Here that is a Foreign: it makes the object in another interpreter and hands back
+a proxy.
 
 What cannot pass is in EXEMPT, each method with its reason.  Exempt methods run all the same, and
 one that passes is an error, so that the table stays true.
@@ -12,6 +13,7 @@ one that passes is an error, so that the table stays true.
 import unittest
 from concurrent import interpreters
 from concurrent.interpreters import SharedObjectProxy
+from unittest import mock
 
 from .support import MAIN, cells_live, settle
 
@@ -21,6 +23,8 @@ TYPE = 'asks for type(x), which is SharedObjectProxy'
 VALUE = 'asks for the identity of a value that crosses as a copy'
 LEFT = 'a C function looks into an operand of this interpreter, where a proxy does not pass'
 SHAPE = 'an operand that should be refused is a proxy, and the type of proxies has every slot'
+PROXY = 'asks for what speaks of the proxy: its size, its references, its hash by identity'
+CYCLE = 'makes a cycle across interpreters, which no collector sees'
 REHASH = 'counts how often items are hashed, and what crosses is hashed again'
 SETUP = 'needs what the suite prepares for its own modules and classes'
 
@@ -35,32 +39,69 @@ EXEMPT = {
         FrozenSetTest.test_free_after_iterating FrozenSetTest.test_subclass_with_custom_hash
         StrTest.test_mul DecimalConstructionTest.test_from_number_subclass
         DecimalFormatTest.test_decimal_from_float_argument_type
-        DecimalUsabilityTest.test_subclassing''',
+        DecimalUsabilityTest.test_subclassing UserStringTest.test_mul
+        BytesTest.test_free_after_iterating ByteArrayTest.test_free_after_iterating
+        BytesAsStringTest.test_mul ByteArrayAsStringTest.test_mul BytesIOTest.test_pickling
+        BytesIOTest.test_subclassing StringIOTest.test_pickling StringIOTest.test_subclassing
+        PyStringIOTest.test_pickling PyStringIOTest.test_subclassing
+        IntTest.test_int_returns_int_subclass IntTest.test_int_subclass_with_index
+        IntTest.test_int_subclass_with_int FloatTest.test_floatconversion
+        FloatTest.test_keywords_in_subclass FloatHexTest.test_subclass
+        DequeSequenceTest.test_getitemoverwriteiter DequeSequenceTest.test_mul
+        DefaultDictTest.test_recursive_repr CounterTest.test_copy_subclass
+        CounterTest.test_helper_function ChainMapTest.test_missing
+        ChainMapTest.test_union_operators''',
     TYPE: '''
         SetTest.test_pickling FrozenSetTest.test_pickling SetTest.test_cyclical_repr
         FractionTest.testMixedDivision FractionTest.testMixedIntegerDivision
         FractionTest.testMixedMultiplication StrTest.test_fixtype
         DecimalConstructionTest.test_explicit_context_create_from_float
         DecimalConstructionTest.test_explicit_from_float DecimalConstructionTest.test_from_number
-        DecimalUsabilityTest.test_hash_method_nan''',
-    VALUE: 'FrozenSetTest.test_copy DecimalContextTest.test_copy',
+        DecimalUsabilityTest.test_hash_method_nan UserStringTest.test_fixtype
+        BytesTest.test__bytes__ BytesTest.test_basics BytesTest.test_copy BytesTest.test_imod
+        BytesTest.test_iterator_pickling BytesTest.test_mod ByteArrayTest.test_basics
+        ByteArrayTest.test_imod ByteArrayTest.test_iterator_pickling ByteArrayTest.test_mod
+        BytesAsStringTest.test_fixtype ByteArrayAsStringTest.test_fixtype
+        IntTest.test_round_with_none_arg_direct_call ComplexTest.test___complex__
+        ComplexTest.test_constructor ComplexTest.test_constructor_from_string
+        ComplexTest.test_constructor_special_numbers ComplexTest.test_pos
+        DequeTest.test_iterator_pickle DequeTest.test_reversed_new DefaultDictTest.test_copy
+        ChainMapTest.test_basics''',
+    VALUE: '''
+        FrozenSetTest.test_copy DecimalContextTest.test_copy IntTest.test_small_ints
+        DequeTest.test_copy''',
     LEFT: '''
         UserListTest.test_copy StrTest.test_find_many_lengths
-        DecimalConstructionTest.test_explicit_from_list''',
+        DecimalConstructionTest.test_explicit_from_list BytesTest.test_center BytesTest.test_ljust
+        BytesTest.test_rjust ByteArrayTest.test_center ByteArrayTest.test_ljust
+        ByteArrayTest.test_rjust ByteArrayTest.test_ord IntTest.test_non_numeric_input_types
+        BytesIOTest.test_setstate StringIOTest.test_setstate StringIOTest.test_write_str_subclass
+        DefaultDictTest.test_union CounterTest.test_multiset_operations
+        DequeSequenceTest.test_pickle BytesTest.test_join_concurrent_buffer_mutation
+        ByteArrayTest.test_join_concurrent_buffer_mutation''',
     SHAPE: '''
-        StrTest.test_subscript''',
+        StrTest.test_subscript UserStringTest.test_subscript''',
     SETUP: '''
         DecimalConstructionTest.test_explicit_context_create_decimal
         DecimalConstructionTest.test_explicit_from_string DecimalUsabilityTest.test_tonum_methods
         DecimalContextTest.test_pickle DecimalFormatTest.test_n_format
         DecimalFormatTest.test_deprecated_N_format DecimalImplicitTest.test_implicit_from_int
-        DecimalUsabilityTest.test_decimal_fraction_comparison
-        FractionTest.test_limit_int FractionTest.testMixedPower''',
+        DecimalUsabilityTest.test_decimal_fraction_comparison FractionTest.test_limit_int
+        FractionTest.testMixedPower ComplexTest.test_richcompare
+        ComplexTest.test_richcompare_boundaries CounterTest.test_basics''',
+    PROXY: '''
+        FloatTest.test_hash_nan DequeTest.test_sizeof BytesIOTest.test_cow_setstate
+        BytesIOTest.test_cow_truncate BytesIOTest.test_cow_write''',
+    CYCLE: '''
+        DequeTest.test_container_iterator''',
     REHASH: 'SetTest.test_do_not_rehash_dict_keys FrozenSetTest.test_do_not_rehash_dict_keys',
 }
 
 #: Exempt methods that pass when memory happens not to be used again: these are left out.
 BY_CHANCE = {'DecimalContextTest.test_copy'}
+
+#: The test modules: test_generic_<topic>.
+TOPICS = 'containers', 'numbers', 'strings', 'threads', 'streams'
 
 
 def exemptions(cls):
@@ -72,11 +113,11 @@ def exemptions(cls):
 
 def make_factory(source):
     """Return proxies of a class, found by source text, and of a function that makes a proxy."""
-    namespace = {}
-    for name in 'collections', 'decimal', 'fractions', 'threading':
-        if name in source:
-            namespace[name] = __import__(name)
-    cls = eval(source, namespace)
+    module = source.partition('.')[0]
+    try:
+        cls = eval(source, {module: __import__(module)})
+    except ImportError:
+        cls = eval(source)
 
     def make(*args, **kwargs):
         return SharedObjectProxy(cls(*args, **kwargs))
@@ -118,6 +159,9 @@ class Generic:
 
     suites = []
 
+    #: The suite's module, if the Foreigns take the place of its globals.
+    module = None
+
     #: Cells of cycles across interpreters that the suite makes; they end with the interpreter.
     cycles = 0
 
@@ -136,19 +180,46 @@ class Generic:
         cls.sub = interpreters.create()
         cls.addClassCleanup(cls.sub.close)
         cls.addClassCleanup(cls._check_cells, before)
-        for foreign in cls.foreigners():
+        for foreign in cls.foreigners().values():
             foreign.open(cls.sub)
             cls.addClassCleanup(foreign.close)
 
+    def setUp(self):
+        if self.module is not None:
+            self.enterContext(mock.patch.multiple(self.module, create=True, **self.foreigners()))
+        super().setUp()
+
     @classmethod
     def foreigners(cls):
-        return [value for value in vars(cls).values() if isinstance(value, Foreign)]
+        return {name: value for name, value in vars(cls).items() if isinstance(value, Foreign)}
 
     @classmethod
     def _check_cells(cls, before):
         left = settle([MAIN, cls.sub], before)
         if left > before + cls.cycles:
             raise AssertionError(f'{cls.__name__} left {left - before} cells behind')
+
+
+def make_suite(name, *bases, module=None, cycles=0, **classes):
+    """Return a test case of a suite, its first base, in which it gets those foreign classes.
+
+    They are given by source text.
+    """
+    if not issubclass(bases[0], unittest.TestCase):
+        bases += (unittest.TestCase,)
+    attributes = {name: Foreign(source) for name, source in classes.items()}
+    return type(name, (Generic, *bases), dict(attributes, module=module, cycles=cycles))
+
+
+def add_suites(namespace, suites):
+    """Add a test case to a module for each of {name: (the suite's class, ..., foreign classes)}.
+
+    What comes in between is the suite's module, if it finds the classes as globals there.
+    """
+    for name, (base, *module, classes) in suites.items():
+        case = make_suite(name, base, module=module[0] if module else None, **classes)
+        case.__module__ = namespace['__name__']
+        namespace[name] = case
 
 
 def exempt(method, reason, mark):
@@ -168,7 +239,7 @@ def drop_proxies(test):
 
 def main():
     from test.test_sharing import generic
-    for topic in 'containers', 'numbers', 'strings', 'threads':
+    for topic in TOPICS:
         __import__(f'test.test_sharing.test_generic_{topic}')
     loader, exempt_count, count = unittest.TestLoader(), 0, 0
     for cls in generic.Generic.suites:

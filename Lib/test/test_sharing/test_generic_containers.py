@@ -2,48 +2,49 @@
 
 import unittest
 from concurrent.interpreters import SharedObjectProxy
-from test import list_tests, mapping_tests, seq_tests, test_set, test_userdict, test_userlist
+from test import (
+    list_tests, mapping_tests, seq_tests, test_collections, test_defaultdict, test_deque,
+    test_set, test_userdict, test_userlist)
 
-from .generic import Foreign, Generic
-
-
-class ListTest(Generic, list_tests.CommonTest):
-    type2test = Foreign('list')
+from .generic import add_suites, make_suite
 
 
-class UserListTest(Generic, test_userlist.UserListTest):
-    type2test = Foreign('collections.UserList')
-
-
-class TupleTest(Generic, seq_tests.CommonTest):
-    type2test = Foreign('tuple')
-
-
-class DictTest(Generic, mapping_tests.TestHashMappingProtocol):
-    type2test = Foreign('dict')
-
-
-class OrderedDictTest(Generic, mapping_tests.BasicTestMappingProtocol):
-    type2test = Foreign('collections.OrderedDict')
+class OrderedDictTests(mapping_tests.BasicTestMappingProtocol):
 
     def test_popitem(self):
         # Its own takes an argument, unlike that of other mappings.
         self.assertRaises(KeyError, self.type2test().popitem)
 
 
-class UserDictTest(Generic, test_userdict.UserDictTest):
-    type2test = Foreign('collections.UserDict')
-
-
-class SetTest(Generic, test_set.TestSet):
-    thetype = Foreign('set')
+class SetTests(test_set.TestSet):
     basetype = SharedObjectProxy
-    cycles = 2      # test_cyclical_repr
 
 
-class FrozenSetTest(Generic, test_set.TestFrozenSet):
-    thetype = Foreign('frozenset')
-    cycles = 2      # test_cyclical_repr
+# test_cyclical_repr makes cycles.
+SetTest = make_suite('SetTest', SetTests, thetype='set', cycles=2)
+FrozenSetTest = make_suite('FrozenSetTest', test_set.TestFrozenSet, thetype='frozenset', cycles=2)
+# So do test_container_iterator, and two tests with a factory that knows its defaultdict.
+DequeTest = make_suite('DequeTest', test_deque.TestBasic, module=test_deque, cycles=4,
+                       deque='collections.deque')
+DefaultDictTest = make_suite('DefaultDictTest', test_defaultdict.TestDefaultDict,
+                             module=test_defaultdict, cycles=4,
+                             defaultdict='collections.defaultdict')
+
+add_suites(globals(), {
+    'ListTest': (list_tests.CommonTest, {'type2test': 'list'}),
+    'UserListTest': (test_userlist.UserListTest, {'type2test': 'collections.UserList'}),
+    'TupleTest': (seq_tests.CommonTest, {'type2test': 'tuple'}),
+    'DequeSequenceTest': (test_deque.TestSequence, {'type2test': 'collections.deque'}),
+    'DictTest': (mapping_tests.TestHashMappingProtocol, {'type2test': 'dict'}),
+    'OrderedDictTest': (OrderedDictTests, {'type2test': 'collections.OrderedDict'}),
+    'UserDictTest': (test_userdict.UserDictTest, {'type2test': 'collections.UserDict'}),
+    'CounterTest': (test_collections.TestCounter, test_collections,
+                    {'Counter': 'collections.Counter'}),
+    'ChainMapTest': (test_collections.TestChainMap, test_collections,
+                     {'ChainMap': 'collections.ChainMap'}),
+})
+
+del SetTests, OrderedDictTests
 
 
 if __name__ == '__main__':

@@ -2,47 +2,37 @@
 
 import sys
 import unittest
-from test import test_decimal, test_fractions
+from test import test_complex, test_decimal, test_float, test_fractions, test_int
 from unittest import mock
 
-from .generic import Foreign, Generic
+from .generic import add_suites
 
 
-class FractionTest(Generic, test_fractions.FractionTest):
-    fraction = Foreign('fractions.Fraction')
-
-    def setUp(self):
-        super().setUp()
-        self.enterContext(mock.patch.object(test_fractions, 'F', self.fraction))
-
-
-class DecimalConstructionTest(Generic, test_decimal.ExplicitConstructionTest, unittest.TestCase):
-    decimal = Foreign('decimal')
-
-
-class DecimalImplicitTest(Generic, test_decimal.ImplicitConstructionTest, unittest.TestCase):
-    decimal = Foreign('decimal')
-
-
-class DecimalFormatTest(Generic, test_decimal.FormatTest, unittest.TestCase):
-    decimal = Foreign('decimal')
-
-
-class DecimalArithmeticTest(Generic, test_decimal.ArithmeticOperatorsTest, unittest.TestCase):
-    decimal = Foreign('decimal')
-
-
-class DecimalUsabilityTest(Generic, test_decimal.UsabilityTest, unittest.TestCase):
-    decimal = Foreign('decimal')
-
-
-class DecimalContextTest(Generic, test_decimal.ContextAPItests, unittest.TestCase):
-    decimal = Foreign('decimal')
+class ContextTests(test_decimal.ContextAPItests):
 
     def setUp(self):
         super().setUp()
         # A test that fails leaves the decimal module replaced.
         self.enterContext(mock.patch.dict(sys.modules))
+
+
+DECIMAL = {'decimal': 'decimal'}
+
+add_suites(globals(), {
+    'IntTest': (test_int.IntTestCases, test_int, {'int': 'int'}),
+    'FloatTest': (test_float.GeneralFloatCases, test_float, {'float': 'float'}),
+    'FloatRoundTest': (test_float.RoundTestCase, test_float, {'float': 'float'}),
+    'FloatFormatTest': (test_float.FormatTestCase, test_float, {'float': 'float'}),
+    'FloatHexTest': (test_float.HexFloatTestCase, test_float, {'float': 'float'}),
+    'ComplexTest': (test_complex.ComplexTest, test_complex, {'complex': 'complex'}),
+    'FractionTest': (test_fractions.FractionTest, test_fractions, {'F': 'fractions.Fraction'}),
+    'DecimalConstructionTest': (test_decimal.ExplicitConstructionTest, DECIMAL),
+    'DecimalImplicitTest': (test_decimal.ImplicitConstructionTest, DECIMAL),
+    'DecimalFormatTest': (test_decimal.FormatTest, DECIMAL),
+    'DecimalArithmeticTest': (test_decimal.ArithmeticOperatorsTest, DECIMAL),
+    'DecimalUsabilityTest': (test_decimal.UsabilityTest, DECIMAL),
+    'DecimalContextTest': (ContextTests, DECIMAL),
+})
 
 
 if __name__ == '__main__':

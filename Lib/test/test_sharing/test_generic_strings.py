@@ -1,13 +1,18 @@
-"""Strings of another interpreter pass CPython's own tests."""
+"""Strings and bytes of another interpreter pass CPython's own tests."""
 
 import unittest
-from test import string_tests
+from test import string_tests, test_bytes, test_userstring
 
-from .generic import Foreign, Generic
+from .generic import add_suites
 
-
-class StrTest(Generic, string_tests.StringLikeTest, unittest.TestCase):
-    type2test = Foreign('str')
+add_suites(globals(), {
+    'StrTest': (string_tests.StringLikeTest, {'type2test': 'str'}),
+    'UserStringTest': (test_userstring.UserStringTest, {'type2test': 'collections.UserString'}),
+    'BytesTest': (test_bytes.BytesTest, {'type2test': 'bytes'}),
+    'ByteArrayTest': (test_bytes.ByteArrayTest, {'type2test': 'bytearray'}),
+    'BytesAsStringTest': (test_bytes.BytesAsStringTest, {'type2test': 'bytes'}),
+    'ByteArrayAsStringTest': (test_bytes.ByteArrayAsStringTest, {'type2test': 'bytearray'}),
+})
 
 
 if __name__ == '__main__':

@@ -1,37 +1,23 @@
-"""Locks of another interpreter pass CPython's own tests, from several threads of this one."""
+"""Locks and queues of another interpreter pass CPython's own tests, from several threads here."""
 
 import unittest
-from test import lock_tests
+from test import lock_tests, test_queue
 
-from .generic import Foreign, Generic
+from .generic import add_suites
 
-
-class LockTest(Generic, lock_tests.LockTests):
-    locktype = Foreign('threading.Lock')
-
-
-class RLockTest(Generic, lock_tests.RLockTests):
-    locktype = Foreign('threading.RLock')
-
-
-class EventTest(Generic, lock_tests.EventTests):
-    eventtype = Foreign('threading.Event')
-
-
-class ConditionTest(Generic, lock_tests.ConditionTests):
-    condtype = Foreign('threading.Condition')
-
-
-class SemaphoreTest(Generic, lock_tests.SemaphoreTests):
-    semtype = Foreign('threading.Semaphore')
-
-
-class BoundedSemaphoreTest(Generic, lock_tests.BoundedSemaphoreTests):
-    semtype = Foreign('threading.BoundedSemaphore')
-
-
-class BarrierTest(Generic, lock_tests.BarrierTests):
-    barriertype = Foreign('threading.Barrier')
+add_suites(globals(), {
+    'LockTest': (lock_tests.LockTests, {'locktype': 'threading.Lock'}),
+    'RLockTest': (lock_tests.RLockTests, {'locktype': 'threading.RLock'}),
+    'EventTest': (lock_tests.EventTests, {'eventtype': 'threading.Event'}),
+    'ConditionTest': (lock_tests.ConditionTests, {'condtype': 'threading.Condition'}),
+    'SemaphoreTest': (lock_tests.SemaphoreTests, {'semtype': 'threading.Semaphore'}),
+    'BoundedSemaphoreTest': (lock_tests.BoundedSemaphoreTests,
+                             {'semtype': 'threading.BoundedSemaphore'}),
+    'BarrierTest': (lock_tests.BarrierTests, {'barriertype': 'threading.Barrier'}),
+    'QueueTest': (test_queue.CQueueTest, {'queue': 'queue'}),
+    'LifoQueueTest': (test_queue.CLifoQueueTest, {'queue': 'queue'}),
+    'PriorityQueueTest': (test_queue.CPriorityQueueTest, {'queue': 'queue'}),
+})
 
 
 if __name__ == '__main__':
