@@ -23,14 +23,21 @@ PRELUDE = '''\
         thread = threading.Thread(target=later, daemon=True)
         thread.start()
 
+    expecting = threading.Event()
+
     def interrupt():
+        # On a busy machine starting the thread may take as long as its delay.
+        expecting.wait(10)
         os.kill(os.getpid(), signal.SIGINT)
 
     def expect(error, function, *args):
         try:
+            expecting.set()
             function(*args)
         except error as raised:
             return raised
+        finally:
+            expecting.clear()
         raise AssertionError(f'{error} was not raised')
 
     interp = interpreters.create()
