@@ -185,6 +185,8 @@ class Generic:
             cls.addClassCleanup(foreign.close)
 
     def setUp(self):
+        # Somebody may keep the test, and so what setUp() made.
+        self.addCleanup(drop_proxies, self)
         if self.module is not None:
             self.enterContext(mock.patch.multiple(self.module, create=True, **self.foreigners()))
         super().setUp()
@@ -224,8 +226,6 @@ def add_suites(namespace, suites):
 
 def exempt(method, reason, mark):
     def test(self):
-        # The result keeps a test that fails, and so what setUp() made.
-        self.addCleanup(drop_proxies, self)
         return method(self)
     test.__doc__ = reason
     return mark(test)

@@ -44,6 +44,13 @@ add_suites(globals(), {
                      {'ChainMap': 'collections.ChainMap'}),
 })
 
+# Suites of test_set that make their sets by the global name.
+add_suites(globals(), {
+    f'Set{name}Test': (getattr(test_set, f'Test{name}'), test_set, {'set': 'set'})
+    for name in ('BinaryOps', 'UpdateOps', 'Mutate', 'Identities', 'OnlySetsNumeric',
+                 'OnlySetsDict', 'OnlySetsOperator', 'OnlySetsTuple', 'OnlySetsString',
+                 'OnlySetsGenerator')})
+
 del SetTests, OrderedDictTests
 
 
