@@ -114,8 +114,7 @@ uint16_t look_at_shape(PyObject *object)
                 | (PySequence_Check(object) ? _PyShared_SEQUENCE : 0)
                 | (PyMapping_Check(object) ? _PyShared_MAPPING : 0)
                 | ((flags & Py_TPFLAGS_SEQUENCE) != 0 ? _PyShared_MATCH_SEQUENCE : 0)
-                | ((flags & Py_TPFLAGS_MAPPING) != 0 ? _PyShared_MATCH_MAPPING : 0)
-                | (PyExceptionClass_Check(object) ? _PyShared_EXCEPTION_CLASS : 0);
+                | ((flags & Py_TPFLAGS_MAPPING) != 0 ? _PyShared_MATCH_MAPPING : 0);
     return static_cast<uint16_t>(shape);
 }
 
@@ -130,7 +129,9 @@ uint16_t shape_of(Owner &here, PyObject *object)
     if (last.type != type || last.flags != flags || last.version != version || version == 0) {
         last = LastShape{type, flags, version, look_at_shape(object)};
     }
-    return last.shape;
+    // All but this follow from the type.
+    int exceptions = PyExceptionClass_Check(object) ? _PyShared_EXCEPTION_CLASS : 0;
+    return static_cast<uint16_t>(last.shape | exceptions);
 }
 
 PyObject *proxy_class(PyObject *self)

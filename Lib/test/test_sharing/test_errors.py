@@ -123,6 +123,9 @@ class Clauses:
 
     Known = OwnError
 
+    class Plain:
+        pass
+
     def error(self, name):
         return KeyError() if name == 'KeyError' else getattr(self, name)()
 
@@ -420,6 +423,11 @@ class ErrorsTest:
         clauses = self.owner().call(make_clauses)
         self.assertEqual(self.caller().call(subclass_answers, clauses), [True, True, False])
 
+    def test_except_clause_tells_classes_that_were_shared_one_after_the_other(self):
+        clauses = self.owner().call(make_clauses)
+        answers = self.caller().call(caught_one_after_the_other, clauses)
+        self.assertEqual(answers, [True, False, True])
+
     def test_proxy_of_no_exception_class_is_refused_by_except(self):
         self.assertEqual(self.caller().call(catch_by_function, self.function('raiser')),
                          'catching classes that do not inherit from BaseException is not allowed')
@@ -454,6 +462,21 @@ def clause_that_catches(clauses, name):
         return 2
     except Exception:
         return None
+
+
+def is_caught_by(error, cls):
+    try:
+        raise error
+    except cls:
+        return True
+
+
+def caught_one_after_the_other(clauses):
+    """Classes that all are of one metaclass; the second one is none of exceptions."""
+    error = caught(clauses.fail, 'Derived')
+    answers = [caught(is_caught_by, error, getattr(clauses, name))
+               for name in ('Error', 'Plain', 'Derived')]
+    return [type(answer) is not TypeError for answer in answers]
 
 
 def clauses_that_catch(clauses):
