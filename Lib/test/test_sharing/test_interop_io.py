@@ -18,6 +18,7 @@ import tempfile
 import unittest
 import zipfile
 from concurrent.interpreters import SharedObjectProxy
+from test.support import TEST_HOME_DIR
 
 from .support import add_directions
 
@@ -177,6 +178,45 @@ def used_context(context):
             context.cert_store_stats()['x509'])
 
 
+class TLSServer:
+    """The server's end of a TLS connection, and the memory through which its bytes go."""
+
+    def __init__(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.path.join(TEST_HOME_DIR, 'certdata', 'keycert.pem'))
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.end = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+
+
+def ready(step):
+    """Take a step of a handshake; return whether it was the last one."""
+    try:
+        step()
+    except ssl.SSLWantReadError:
+        return False
+    return True
+
+
+def shook_hands(server):
+    """The client's memory is the server's, the other way round."""
+    context = client_context()
+    used_context(context)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing)
+    done = [False, False]
+    while not all(done):
+        done[0] = done[0] or ready(client.do_handshake)
+        server.incoming.write(outgoing.read())
+        done[1] = done[1] or ready(server.end.do_handshake)
+        incoming.write(server.outgoing.read())
+    client.write(b'hello')
+    server.incoming.write(outgoing.read())
+    received = server.end.read(100)
+    server.end.write(b'back')
+    incoming.write(server.outgoing.read())
+    return received, client.read(100), client.version() == server.end.version()
+
+
 def temporary(mode):
     return tempfile.TemporaryFile(mode, encoding=None if 'b' in mode else 'utf-8')
 
@@ -231,6 +271,7 @@ USES = (
     (read_lines, io.StringIO, 'one\ntwo\n'),
     (used_map, memory_map),
     (used_context, client_context),
+    (shook_hands, TLSServer),
     (connected, listening),
 )
 
