@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include "attached.hpp"
+
 #include "Python.h"
 #include "cpython/sharedobject.h"
 
@@ -118,18 +120,6 @@ class Box:
 
 private:
     PyThreadState *main_;
-};
-
-// Attached to that thread state while it lives; then back to the one before.
-class [[nodiscard]] Attached final {
-public:
-    explicit Attached(PyThreadState *tstate) : before_(PyThreadState_Swap(tstate)) {}
-    ~Attached() { PyThreadState_Swap(before_); }
-    Attached(const Attached &) = delete;
-    Attached &operator=(const Attached &) = delete;
-
-private:
-    PyThreadState *before_;
 };
 
 // Detached, so that other threads can run.

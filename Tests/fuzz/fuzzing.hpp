@@ -4,6 +4,8 @@
 
 #pragma once
 
+#include "../attached.hpp"
+
 #include "Python.h"
 #include "cpython/sharedobject.h"
 
@@ -13,6 +15,8 @@
 #include <utility>
 
 namespace fuzzing {
+
+using embedding::Attached;
 
 [[noreturn]] inline void fail(const char *what)
 {
@@ -95,18 +99,6 @@ inline PyThreadState *make_interpreter()
     PyThreadState_Swap(before);
     return made;
 }
-
-// Attached to that thread state while it lives; then back to the one before.
-class [[nodiscard]] Attached final {
-public:
-    explicit Attached(PyThreadState *tstate) : before_(PyThreadState_Swap(tstate)) {}
-    ~Attached() { PyThreadState_Swap(before_); }
-    Attached(const Attached &) = delete;
-    Attached &operator=(const Attached &) = delete;
-
-private:
-    PyThreadState *before_;
-};
 
 inline Ref module_attribute(const char *module, const char *name)
 {

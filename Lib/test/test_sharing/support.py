@@ -1,8 +1,12 @@
 """What the tests of sharing have in common: places to run in, and a check for leaks."""
 
+import contextlib
+import itertools
+import threading
 import time
 import unittest
 from concurrent import interpreters
+from test.support import threading_helper
 
 from . import operations
 
@@ -45,6 +49,40 @@ def close(interp):
         interp.close()
     except interpreters.InterpreterNotFoundError:
         pass
+
+
+def closes(interp):
+    """Try to close the interpreter; return whether it was."""
+    try:
+        interp.close()
+    except interpreters.InterpreterError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def used_by_threads(use, until, *, times=None):
+    """Let three threads call a function, again and again until it raises `until`, or so many times.
+
+    Gives a list, which has the other errors when the block has ended.
+    """
+    errors = []
+    running = threading.Semaphore(0)
+
+    def run():
+        running.release()
+        try:
+            for _ in itertools.count() if times is None else range(times):
+                use()
+        except until:
+            pass
+        except BaseException as exc:
+            errors.append(exc)
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    with threading_helper.start_threads(threads):
+        for _ in threads:
+            running.acquire()
+        yield errors
 
 
 class SharingTestCase(unittest.TestCase):

@@ -9,7 +9,7 @@ from test.support import threading_helper
 
 from . import residents
 from .residents import Box, Log, wait_until
-from .support import SharingTestCase
+from .support import SharingTestCase, closes, used_by_threads
 
 CLOSED = (InterpreterError, interpreters.DeadProxyError)
 
@@ -71,32 +71,9 @@ class RaceTests(SharingTestCase):
 
     def race(self, interp, use):
         """Let three threads use the interpreter while it is closed; return what went wrong."""
-        errors = []
-        running = threading.Semaphore(0)
-
-        def run():
-            running.release()
-            try:
-                for _ in range(self.USES):
-                    use()
-            except CLOSED:
-                pass
-            except BaseException as exc:
-                errors.append(exc)
-        threads = [threading.Thread(target=run) for _ in range(3)]
-        with threading_helper.start_threads(threads):
-            for _ in threads:
-                running.acquire()
-            self.assertTrue(wait_until(lambda: self.closes(interp)))
+        with used_by_threads(use, CLOSED, times=self.USES) as errors:
+            self.assertTrue(wait_until(lambda: closes(interp)))
         return errors
-
-    @staticmethod
-    def closes(interp):
-        try:
-            interp.close()
-        except InterpreterError:
-            return False
-        return True
 
     def test_close_races_with_exec_and_call(self):
         for use in (lambda: interp.exec('x = 1'), lambda: interp.call(residents.safe_point)):

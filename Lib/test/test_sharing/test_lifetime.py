@@ -12,7 +12,7 @@ from test.support import script_helper, threading_helper
 
 from . import exits, residents
 from .residents import Box, LocalWitness, Log, Witness, safe_point, wait_until
-from .support import MAIN, SharingTestCase, cells_live
+from .support import MAIN, SharingTestCase, cells_live, closes, used_by_threads
 
 
 class ReleaseTests(SharingTestCase):
@@ -679,37 +679,14 @@ class ClosingTests(SharingTestCase):
         self.assertLessEqual(after['bytes'], before['bytes'] + 100_000)
 
     def test_close_races_with_calls(self):
+        def use():
+            self.assertEqual((proxy.value, proxy.make(2).value), (1, 2))
         for _ in range(10):
             interp = interpreters.create()
             proxy = interp.call(residents.wrapped, Box, 1)
-            errors = []
-            running = threading.Semaphore(0)
-
-            def use():
-                running.release()
-                try:
-                    for _ in range(200):
-                        if proxy.value != 1 or proxy.make(2).value != 2:
-                            errors.append('wrong answer')
-                except DeadProxyError:
-                    pass
-                except BaseException as exc:
-                    errors.append(exc)
-            threads = [threading.Thread(target=use) for _ in range(3)]
-            with threading_helper.start_threads(threads):
-                for _ in threads:
-                    running.acquire()
-                closed = wait_until(lambda: self.closes(interp))
-            self.assertTrue(closed)
+            with used_by_threads(use, DeadProxyError, times=200) as errors:
+                self.assertTrue(wait_until(lambda: closes(interp)))
             self.assertEqual(errors, [])
-
-    @staticmethod
-    def closes(interp):
-        try:
-            interp.close()
-        except InterpreterError:
-            return False
-        return True
 
 
 def make_in_main():

@@ -11,7 +11,7 @@ from test.support import threading_helper
 
 from . import residents
 from .residents import Box, Log, Witness, safe_point, wait_until
-from .support import SharingTestCase, cells_live
+from .support import SharingTestCase, cells_live, used_by_threads
 
 
 CLOSED = 'scope was closed'
@@ -396,18 +396,7 @@ class ConcurrencyTests(ScopeTestCase):
         for _ in range(20):
             scope = ShareScope()
             scoped = scope.share(self.sub.call(residents.wrapped, Box))
-            errors = []
-
-            def use():
-                try:
-                    while True:
-                        scoped.make(Box()).make()
-                except DeadProxyError:
-                    pass
-                except BaseException as exc:
-                    errors.append(exc)
-            threads = [threading.Thread(target=use) for _ in range(3)]
-            with threading_helper.start_threads(threads):
+            with used_by_threads(lambda: scoped.make(Box()).make(), DeadProxyError) as errors:
                 scope.close()
             self.assertEqual(errors, [])
             self.assertDead(scoped)
