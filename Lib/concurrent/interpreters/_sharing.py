@@ -118,17 +118,20 @@ def call_soon(self, callable, /, *args, **kwargs):
     """
     from concurrent.futures import Future
     future = Future()
+    too_late = InterpreterError(f'interpreter {self.id} was closed before it made the call')
 
     def reply(run):
         if not future.set_running_or_notify_cancel():
             return
         try:
             if run is None:
-                raise InterpreterError(
-                    f'interpreter {self.id} was closed before it made the call')
+                raise too_late
             result = run()
         except BaseException as exc:
-            future.set_exception(exc)
+            # It may end after it has come to the request, and before the call.
+            ended = (isinstance(exc, DeadProxyError)
+                     and type(run) is SharedObjectProxy and not is_alive(run))
+            future.set_exception(too_late if ended else exc)
         else:
             future.set_result(result)
 
