@@ -9,7 +9,7 @@ import threading
 import weakref
 
 import _sharedobjects
-from _interpreters import InterpreterError
+from _interpreters import InterpreterError, NotShareableError
 from _sharedobjects import (
     DeadProxyError, RemoteError, RemoteTraceback, SharedObjectProxy,
     is_alive, is_shareable, register_interpreter, release, revoke, share,
@@ -18,7 +18,7 @@ from _sharedobjects import (
 
 from ._copying import *
 from ._copying import __all__ as _copying_names
-from ._unshareable import unshareable
+from ._unshareable import unshareable, unshareable_call
 
 
 __all__ = [
@@ -135,7 +135,10 @@ def call_soon(self, callable, /, *args, **kwargs):
         else:
             future.set_result(result)
 
-    _sharedobjects._ask(self.id, reply, (callable, args, kwargs or None))
+    try:
+        _sharedobjects._ask(self.id, reply, (callable, args, kwargs or None))
+    except NotShareableError as exc:
+        raise unshareable_call(exc, callable, args, kwargs)
     # A thread that runs there may stop to do so before it comes to a safe
     # point, so there is always one that goes and looks.
     helper = threading.Thread(target=_sharedobjects._serve, args=(self.id,))

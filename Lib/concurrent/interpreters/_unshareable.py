@@ -1,5 +1,7 @@
 """What tells where, in what should cross and does not, the part is that cannot."""
 
+import types
+
 import _sharedobjects
 from _interpreters import NotShareableError
 
@@ -61,13 +63,15 @@ def _find_in_roots(roots, check):
     return None
 
 
-def unshareable(exc, **roots):
+def unshareable(exc, *wholes, **roots):
     """Return what to raise when exc says that something did not cross: it names the part.
 
-    The roots, dicts or sequences, are what should have crossed, item by item.
+    The roots, dicts or sequences, are what should have crossed, item by item; the wholes, pairs
+    of a name and an object, are what should have besides.
     """
-    found = _find_in_roots([(name + step, item) for name, root in roots.items()
-                            for step, item in _parts(root)], _sharedobjects.check_crossing)
+    found = _find_in_roots([*((name + step, item) for name, root in roots.items()
+                              for step, item in _parts(root)), *wholes],
+                           _sharedobjects.check_crossing)
     if found is None:
         return exc
     what, cause = found
@@ -76,6 +80,15 @@ def unshareable(exc, **roots):
     result = NotShareableError(f'{what}, cannot cross to another interpreter: {cause}')
     result.__cause__ = cause
     return result
+
+
+def unshareable_call(exc, callable, args, kwargs):
+    """Return what to raise when exc says that a part of a call did not cross.
+
+    A function crosses as its code, which no check here can tell.
+    """
+    wholes = [] if isinstance(callable, types.FunctionType) else [('callable', callable)]
+    return unshareable(exc, *wholes, args=args, kwargs=kwargs)
 
 
 def note_argument(exc, arguments, names):

@@ -1,5 +1,6 @@
 """What cannot cross is named: which part of which argument it is, and why."""
 
+import functools
 import threading
 from concurrent import interpreters
 from concurrent.interpreters import (
@@ -36,6 +37,11 @@ class Caller:
 class Holder:
     def __init__(self, **attributes):
         vars(self).update(attributes)
+
+
+class CallableHolder(Holder):
+    def __call__(self, *args):
+        pass
 
 
 def type_names(*args, **kwargs):
@@ -83,11 +89,36 @@ class UnshareableTests(SharingTestCase):
                 with self.assertRaises(NotShareableError) as error:
                     self.sub.call(type_names, 1, x=2, y=value)
                 self.check(error, f"kwargs['y']{path}", type_name)
+                with self.assertRaises(NotShareableError) as error:
+                    self.sub.call_soon(type_names, 1, y=value)
+                self.check(error, f"kwargs['y']{path}", type_name)
+
+    def test_a_call_names_what_of_the_callable(self):
+        lock = self.makers['lock']
+        holder = CallableHolder(a=1, b=[lock])
+        for path, type_name, callable in (
+                ('', 'builtin_function_or_method', lock.acquire),
+                ('', 'method', holder.__call__),
+                ('', 'partial', functools.partial(type_names, lock)),
+                ('.b[0]', 'lock', holder)):
+            with self.subTest(callable):
+                for call in self.sub.call, self.sub.call_soon:
+                    with self.assertRaises(NotShareableError) as error:
+                        call(callable, 1)
+                    self.check(error, f'callable{path}', type_name)
+
+    def test_a_call_of_a_function_whose_result_does_not_cross(self):
+        with self.assertRaises(NotShareableError) as error:
+            self.sub.call(lambda: __import__('threading').Lock())
+        self.assertNotIn('callable', str(error.exception))
 
     def test_a_queue_and_prepare_main_name_the_part(self):
         for source, path, type_name in UNSHAREABLE:
             with self.subTest(source):
                 value = eval(source, self.makers)
+                with self.assertRaises(NotShareableError) as error:
+                    self.queue.put(value)
+                self.check(error, f'obj{path}', type_name)
                 with self.assertRaises(NotShareableError) as error:
                     self.queue.put((1, value))
                 self.check(error, f'obj[1]{path}', type_name)
