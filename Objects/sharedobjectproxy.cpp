@@ -174,21 +174,17 @@ int proxy_clear(PyObject *self)
     return 0;
 }
 
-// A class statement asks the type of the first base that is no class: a proxied class is one.
-bool is_class_statement(PyObject *args)
+// A class statement, or type(), whose first base is a proxied class makes a call of this type.
+bool refuse_class_statement(PyObject *args)
 {
     return PyTuple_GET_SIZE(args) == 3 && PyTuple_Check(PyTuple_GET_ITEM(args, 1))
-           && PyDict_Check(PyTuple_GET_ITEM(args, 2));
+           && _PyShared_RefuseBases(PyTuple_GET_ITEM(args, 1)) != 0;
 }
 
 PyObject *proxy_new(PyTypeObject *, PyObject *args, PyObject *kwargs)
 {
     PyObject *object;
-    if (is_class_statement(args)) {
-        PyErr_Format(PyExc_TypeError,
-                     "cannot derive class %R from %R: one of the bases belongs to another "
-                     "interpreter; import the base class, or derive from it there",
-                     PyTuple_GET_ITEM(args, 0), PyTuple_GET_ITEM(args, 1));
+    if (refuse_class_statement(args)) {
         return nullptr;
     }
     if (kwargs != nullptr && PyDict_GET_SIZE(kwargs) != 0) {
@@ -385,5 +381,20 @@ PyTypeObject PySharedObjectProxy_Type = {
     .tp_new = proxy_new,
     .tp_vectorcall_offset = offsetof(ProxyObject, vectorcall),
 };
+
+int _PyShared_RefuseBases(PyObject *bases)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(bases); i++) {
+        PyObject *base = PyTuple_GET_ITEM(bases, i);
+        if (Py_IS_TYPE(base, &PySharedObjectProxy_Type)) {
+            PyErr_Format(PyExc_TypeError,
+                         "cannot derive a class from %R, which belongs to another interpreter; "
+                         "import the base class, or derive from it there",
+                         base);
+            return 1;
+        }
+    }
+    return 0;
+}
 
 }  // extern "C"

@@ -40,6 +40,7 @@
    _PyShared_IsExceptionClass      ceval.c, exceptions.c              except and except*
    _PyShared_ExceptionMatches      errors.c                           except and except*
    _PyShared_IsInstance, Subclass  _abc.c, abstract.c                 isinstance(proxy, ABC)
+   _PyShared_RefuseBases           typeobject.c                       class C(proxy)
 */
 
 #ifndef Py_INTERNAL_SHAREDOBJECT_H
@@ -282,6 +283,10 @@ extern int _PyShared_ExceptionMatches(PyObject *exception, PyObject *cls);
    Tstate: attached.  Errors: -1 with an exception set. */
 PyAPI_FUNC(int) _PyShared_IsInstance(PyObject *proxy, PyObject *cls);
 PyAPI_FUNC(int) _PyShared_IsSubclass(PyObject *proxy, PyObject *cls);
+
+/* Is one of the bases of a new class a proxy?
+   Tstate: attached.  Returns 1 with TypeError set if so, or with what its repr() raised. */
+extern int _PyShared_RefuseBases(PyObject *bases);
 
 static inline PyObject *
 _PyShared_Bool(int answer)

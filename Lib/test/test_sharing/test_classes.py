@@ -1,5 +1,6 @@
 """Whose instance and subclass a proxy is, of classes that both interpreters have or only one."""
 
+import abc
 import collections
 import collections.abc
 import dataclasses
@@ -195,13 +196,40 @@ def answer(x, question):
         return type(exc).__name__, str(exc)
 
 
+class Local:
+    pass
+
+
 def derive_by_statement(base):
     class Derived(base):
         pass
 
 
-def derive_by_call(base):
-    NAMES['types'].new_class('Derived', (base,))
+def derive_second(base):
+    class Derived(Local, base):
+        pass
+
+
+def derive_first_of_two(base):
+    class Derived(base, Local):
+        pass
+
+
+def derive_with_metaclass(base):
+    class Derived(base, metaclass=abc.ABCMeta):
+        pass
+
+
+def derive_by_new_class(base):
+    types.new_class('Derived', (base,))
+
+
+def derive_by_type(base):
+    type('Derived', (base,), {})
+
+
+DERIVE = [derive_by_statement, derive_second, derive_first_of_two, derive_with_metaclass,
+          derive_by_new_class, derive_by_type]
 
 
 def error_of(derive, base):
@@ -251,11 +279,11 @@ class OfClasses:
 
     def test_deriving_from_a_proxied_class(self):
         for expression in 'Closer', 'list', 'Closer()':
-            for derive in derive_by_statement, derive_by_call:
+            for derive in DERIVE:
                 x = self.owner().call(proxy_of, expression)
                 with self.subTest(expression, derive=derive):
                     self.assertRegex(self.caller().call(error_of, derive, x),
-                                     "cannot derive class 'Derived' from .* belongs to another "
+                                     "cannot derive a class from .*, which belongs to another "
                                      'interpreter; import the base class')
 
 
