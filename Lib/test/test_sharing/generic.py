@@ -159,6 +159,9 @@ class Generic:
 
     suites = []
 
+    #: Where the Foreign attributes belong, if that is no new interpreter.
+    place = None
+
     #: The suite's module, if the Foreigns take the place of its globals.
     module = None
 
@@ -177,11 +180,13 @@ class Generic:
     def setUpClass(cls):
         super().setUpClass()
         before = cells_live()
-        cls.sub = interpreters.create()
-        cls.addClassCleanup(cls.sub.close)
-        cls.addClassCleanup(cls._check_cells, before)
+        place = cls.place
+        if place is None:
+            place = interpreters.create()
+            cls.addClassCleanup(place.close)
+        cls.addClassCleanup(cls._check_cells, place, before)
         for foreign in cls.foreigners().values():
-            foreign.open(cls.sub)
+            foreign.open(place)
             cls.addClassCleanup(foreign.close)
 
     def setUp(self):
@@ -196,8 +201,8 @@ class Generic:
         return {name: value for name, value in vars(cls).items() if isinstance(value, Foreign)}
 
     @classmethod
-    def _check_cells(cls, before):
-        left = settle([MAIN, cls.sub], before)
+    def _check_cells(cls, place, before):
+        left = settle([MAIN, place], before)
         if left > before + cls.cycles:
             raise AssertionError(f'{cls.__name__} left {left - before} cells behind')
 
