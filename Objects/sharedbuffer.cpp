@@ -75,6 +75,10 @@ bool is_export(PyObject *object)
 
 int proxy_get_buffer(PyObject *self, Py_buffer *view, int flags)
 {
+    if (view == nullptr) {
+        PyErr_SetString(PyExc_BufferError, "a buffer was asked for without a view of it");
+        return -1;
+    }
     view->obj = nullptr;
     Ref object;
     Home home = find_at_home(self, object);

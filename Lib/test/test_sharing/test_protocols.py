@@ -7,6 +7,8 @@ import operator
 from concurrent import interpreters
 from concurrent.interpreters import InterpreterError, SharedObjectProxy
 
+from test.support import import_helper
+
 from .support import SharingTestCase, add_directions
 
 
@@ -324,6 +326,11 @@ class ViewTests(SharingTestCase):
         self.assertEqual(bytes(second), b'abc')
         second.release()
         interp.close()
+
+    def test_a_buffer_without_a_view(self):
+        _testcapi = import_helper.import_module('_testcapi')
+        for p in self.sub.call(make_bytes, b'abc'), SharedObjectProxy(b'abc'):
+            self.assertRaises(BufferError, _testcapi.getbuffer_with_null_view, p)
 
     def test_a_view_keeps_the_object(self):
         p = self.sub.call(make_bytes, b'abc')
