@@ -50,7 +50,8 @@ EXEMPT = {
         DequeSequenceTest.test_getitemoverwriteiter DequeSequenceTest.test_mul
         DefaultDictTest.test_recursive_repr CounterTest.test_copy_subclass
         CounterTest.test_helper_function ChainMapTest.test_missing
-        ChainMapTest.test_union_operators''',
+        ChainMapTest.test_union_operators ArrayTest.test_free_after_iterating
+        ArrayTest.test_subclassing''',
     TYPE: '''
         SetTest.test_pickling FrozenSetTest.test_pickling SetTest.test_cyclical_repr
         FractionTest.testMixedDivision FractionTest.testMixedIntegerDivision
@@ -66,7 +67,11 @@ EXEMPT = {
         ComplexTest.test_constructor ComplexTest.test_constructor_from_string
         ComplexTest.test_constructor_special_numbers ComplexTest.test_pos
         DequeTest.test_iterator_pickle DequeTest.test_reversed_new DefaultDictTest.test_copy
-        ChainMapTest.test_basics''',
+        ChainMapTest.test_basics IterTest.test_mutating_seq_class_iter_pickle
+        EnumerateTest.test_basicfunction EnumerateTest.test_pickle EnumerateStartTest.test_pickle
+        ReversedTest.test_pickle ReversedTest.test_range_optimization
+        RangeTest.test_iterator_pickling ArrayTest.test_iterator_pickle
+        ArrayTest.test_reverse_iterator_picking''',
     VALUE: '''
         FrozenSetTest.test_copy DecimalContextTest.test_copy IntTest.test_small_ints
         DequeTest.test_copy''',
@@ -78,7 +83,8 @@ EXEMPT = {
         BytesIOTest.test_setstate StringIOTest.test_setstate StringIOTest.test_write_str_subclass
         DefaultDictTest.test_union CounterTest.test_multiset_operations
         DequeSequenceTest.test_pickle BytesTest.test_join_concurrent_buffer_mutation
-        ByteArrayTest.test_join_concurrent_buffer_mutation''',
+        ByteArrayTest.test_join_concurrent_buffer_mutation ArrayTest.test_pickle
+        ArrayTest.test_pickle_for_empty_array ArrayTest.test_tofrombytes''',
     SHAPE: '''
         StrTest.test_subscript UserStringTest.test_subscript''',
     SETUP: '''
@@ -88,10 +94,12 @@ EXEMPT = {
         DecimalFormatTest.test_deprecated_N_format DecimalImplicitTest.test_implicit_from_int
         DecimalUsabilityTest.test_decimal_fraction_comparison FractionTest.test_limit_int
         FractionTest.testMixedPower ComplexTest.test_richcompare
-        ComplexTest.test_richcompare_boundaries CounterTest.test_basics''',
+        ComplexTest.test_richcompare_boundaries CounterTest.test_basics
+        IterTest.test_reduce_mutating_builtins_iter ArrayTest.test_reduce_ex''',
     PROXY: '''
         FloatTest.test_hash_nan DequeTest.test_sizeof BytesIOTest.test_cow_setstate
-        BytesIOTest.test_cow_truncate BytesIOTest.test_cow_write''',
+        BytesIOTest.test_cow_truncate BytesIOTest.test_cow_write
+        IterTest.test_ref_counting_behavior ArrayTest.test_sizeof_with_buffer''',
     CYCLE: '''
         DequeTest.test_container_iterator''',
     REHASH: 'SetTest.test_do_not_rehash_dict_keys FrozenSetTest.test_do_not_rehash_dict_keys',
@@ -101,7 +109,7 @@ EXEMPT = {
 BY_CHANCE = {'DecimalContextTest.test_copy'}
 
 #: The test modules: test_generic_<topic>.
-TOPICS = 'containers', 'numbers', 'strings', 'threads', 'streams'
+TOPICS = 'containers', 'numbers', 'strings', 'threads', 'streams', 'iterators'
 
 
 def exemptions(cls):

@@ -110,6 +110,32 @@ group('database', 'sqlite3.connect(":memory:")', '''
     [row for row in x.execute('values (1), (2)')]
     x.close(); x.execute('select 1')
 ''')
+group('cursor', 'sqlite3.connect(":memory:").execute("values (1, 2.5), (2, null)")', '''
+    x.fetchone(), x.fetchone(), x.fetchone()
+    x.fetchmany(1), x.fetchall()
+    next(x), list(x)
+    for_each(x)
+    x.description, x.rowcount, x.lastrowid
+    x.execute('create table t (a)'); x.executemany('insert into t values (?)', [(1,), (2,)]).rowcount
+    x.execute('select ?, :b', (1,)).fetchone()
+    x.connection.execute('select 3').fetchone()
+    x.arraysize = 2; x.fetchmany()
+    x.close(); x.fetchone()
+''')
+group('memory view', 'memoryview(bytearray(b"abcdef"))', '''
+    x[1], x[-1], x[9]
+    bytes(x[1:3]), x[::2].tolist()
+    x[0] = 65; x.tobytes()
+    x[0:2] = b'zz'; bytes(x)
+    x[0:2] = b'z'
+    len(x), x.nbytes, x.format, x.shape, x.readonly, x.contiguous
+    x.cast('H').tolist()
+    x == b'abcdef', x == b'abc'
+    list(x), 97 in x, list(reversed(x))
+    x.hex(), x.toreadonly().readonly
+    hash(x)
+    x.release(); x[0]
+''')
 for _class in ('Lock', 'RLock'):
     group(f'threads with {_class}', f'threading.{_class}()', '''
         x.acquire(), blocked(x), x.release()

@@ -131,6 +131,28 @@ def proxy_of(expression):
     return SharedObjectProxy(only_there(expression))
 
 
+class Named:
+    def __init__(self):
+        self.names = []
+
+    def __set_name__(self, owner, name):
+        self.names.append(name)
+
+    def __get__(self, instance, owner=None):
+        return 'got'
+
+
+def named():
+    return SharedObjectProxy(Named())
+
+
+def as_attribute(x):
+    """As an attribute of a class a proxy is an object like any other, not a descriptor."""
+    class Holder:
+        attribute = x
+    return Holder.attribute is x, Holder().attribute is x, list(x.names)
+
+
 def groups():
     here = run_source(ONLY_HERE, 'only_here')
     ours = [here[name] for name in ('RuntimeClosable', 'Hooked', 'Unrelated', 'OfLists',
@@ -276,6 +298,10 @@ class OfClasses:
         for expression, question in QUESTIONS:
             with self.subTest(expression, question=question):
                 self.compare(expression, answer, question)
+
+    def test_attribute_of_a_class(self):
+        x = self.owner().call(named)
+        self.assertEqual(self.caller().call(as_attribute, x), (True, True, []))
 
     def test_deriving_from_a_proxied_class(self):
         for expression in 'Closer', 'list', 'Closer()':
