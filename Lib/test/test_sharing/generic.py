@@ -88,11 +88,8 @@ EXEMPT = {
     SHAPE: '''
         StrTest.test_subscript UserStringTest.test_subscript''',
     SETUP: '''
-        DecimalConstructionTest.test_explicit_context_create_decimal
-        DecimalConstructionTest.test_explicit_from_string DecimalUsabilityTest.test_tonum_methods
         DecimalContextTest.test_pickle DecimalFormatTest.test_n_format
-        DecimalFormatTest.test_deprecated_N_format DecimalImplicitTest.test_implicit_from_int
-        DecimalUsabilityTest.test_decimal_fraction_comparison FractionTest.test_limit_int
+        DecimalFormatTest.test_deprecated_N_format FractionTest.test_limit_int
         FractionTest.testMixedPower ComplexTest.test_richcompare
         ComplexTest.test_richcompare_boundaries CounterTest.test_basics
         IterTest.test_reduce_mutating_builtins_iter ArrayTest.test_reduce_ex''',

@@ -8,15 +8,25 @@ from unittest import mock
 from .generic import add_suites
 
 
-class ContextTests(test_decimal.ContextAPItests):
+class DecimalSetUp:
+    """What test_decimal prepares for the decimal modules it knows."""
 
     def setUp(self):
         super().setUp()
         # A test that fails leaves the decimal module replaced.
         self.enterContext(mock.patch.dict(sys.modules))
+        for table in test_decimal.Signals, test_decimal.fractions:
+            self.enterContext(mock.patch.dict(table, {self.decimal: table[test_decimal.C]}))
+        self.enterContext(mock.patch.object(test_decimal, 'C', self.decimal))
+        self.addCleanup(self.decimal.setcontext, self.decimal.getcontext())
+        context = self.decimal.Context(prec=9, rounding=test_decimal.ROUND_HALF_EVEN)
+        context.clear_traps()
+        self.decimal.setcontext(context)
 
 
-DECIMAL = {'decimal': 'decimal'}
+def decimal_suite(base):
+    return type(base.__name__, (DecimalSetUp, base), {}), {'decimal': 'decimal'}
+
 
 add_suites(globals(), {
     'IntTest': (test_int.IntTestCases, test_int, {'int': 'int'}),
@@ -26,12 +36,12 @@ add_suites(globals(), {
     'FloatHexTest': (test_float.HexFloatTestCase, test_float, {'float': 'float'}),
     'ComplexTest': (test_complex.ComplexTest, test_complex, {'complex': 'complex'}),
     'FractionTest': (test_fractions.FractionTest, test_fractions, {'F': 'fractions.Fraction'}),
-    'DecimalConstructionTest': (test_decimal.ExplicitConstructionTest, DECIMAL),
-    'DecimalImplicitTest': (test_decimal.ImplicitConstructionTest, DECIMAL),
-    'DecimalFormatTest': (test_decimal.FormatTest, DECIMAL),
-    'DecimalArithmeticTest': (test_decimal.ArithmeticOperatorsTest, DECIMAL),
-    'DecimalUsabilityTest': (test_decimal.UsabilityTest, DECIMAL),
-    'DecimalContextTest': (ContextTests, DECIMAL),
+    'DecimalConstructionTest': decimal_suite(test_decimal.ExplicitConstructionTest),
+    'DecimalImplicitTest': decimal_suite(test_decimal.ImplicitConstructionTest),
+    'DecimalFormatTest': decimal_suite(test_decimal.FormatTest),
+    'DecimalArithmeticTest': decimal_suite(test_decimal.ArithmeticOperatorsTest),
+    'DecimalUsabilityTest': decimal_suite(test_decimal.UsabilityTest),
+    'DecimalContextTest': decimal_suite(test_decimal.ContextAPItests),
 })
 
 
