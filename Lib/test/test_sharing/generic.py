@@ -92,7 +92,8 @@ EXEMPT = {
         DecimalFormatTest.test_deprecated_N_format FractionTest.test_limit_int
         FractionTest.testMixedPower ComplexTest.test_richcompare
         ComplexTest.test_richcompare_boundaries CounterTest.test_basics
-        IterTest.test_reduce_mutating_builtins_iter ArrayTest.test_reduce_ex''',
+        IterTest.test_reduce_mutating_builtins_iter ArrayTest.test_reduce_ex
+        ItertoolsTest.test_immutable_types''',
     PROXY: '''
         FloatTest.test_hash_nan DequeTest.test_sizeof BytesIOTest.test_cow_setstate
         BytesIOTest.test_cow_truncate BytesIOTest.test_cow_write

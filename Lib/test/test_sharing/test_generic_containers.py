@@ -49,7 +49,9 @@ add_suites(globals(), {
     f'Set{name}Test': (getattr(test_set, f'Test{name}'), test_set, {'set': 'set'})
     for name in ('BinaryOps', 'UpdateOps', 'Mutate', 'Identities', 'OnlySetsNumeric',
                  'OnlySetsDict', 'OnlySetsOperator', 'OnlySetsTuple', 'OnlySetsString',
-                 'OnlySetsGenerator')})
+                 'OnlySetsGenerator', 'ExceptionPropagation', 'SetOfSets', 'CopyingEmpty',
+                 'SubsetEqualEmpty', 'SubsetEqualNonEmpty', 'SubsetEmptyNonEmpty', 'SubsetPartial',
+                 'SubsetNonOverlap', 'Graphs')})
 
 del SetTests, OrderedDictTests
 

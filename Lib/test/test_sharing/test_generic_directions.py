@@ -16,6 +16,7 @@ SUITES = {
                    'CounterTest', 'SetMutateTest'],
     'numbers': ['IntTest', 'FloatTest', 'ComplexTest', 'FractionTest'],
     'streams': ['BytesIOTest', 'StringIOTest'],
+    'iterators': ['IterTest', 'EnumerateTest', 'ReversedTest', 'MemoryviewTest'],
 }
 
 

@@ -2,7 +2,8 @@
 
 import builtins
 import unittest
-from test import test_array, test_enumerate, test_iter, test_memoryview, test_range
+from test import (
+    test_array, test_enumerate, test_iter, test_itertools, test_memoryview, test_range)
 from unittest import mock
 
 from .generic import add_suites, make_suite
@@ -16,11 +17,26 @@ class IterTests(test_iter.TestCase):
         self.enterContext(mock.patch.multiple(builtins, iter=iter, reversed=reversed))
 
 
-# test_gc makes a cycle.
+ITERTOOLS = {name: f'itertools.{name}' for name in (
+    'accumulate', 'chain', 'combinations', 'compress', 'count', 'cycle', 'dropwhile', 'filterfalse',
+    'groupby', 'islice', 'pairwise', 'permutations', 'product', 'repeat', 'starmap', 'takewhile',
+    'zip_longest')}
+
+
+class ItertoolsTests(test_itertools.TestBasicOps):
+    #: Millions of items, of which tee() is to let go.
+    test_tee_del_backward = None
+
+
+# test_gc makes a cycle, and test_pairwise_reenter some.
 ReversedTest = make_suite('ReversedTest', test_enumerate.TestReversed, module=test_enumerate,
                           cycles=2, reversed='reversed')
 
+ItertoolsTest = make_suite('ItertoolsTest', ItertoolsTests, module=test_itertools, cycles=28,
+                           **ITERTOOLS)
+
 add_suites(globals(), {
+    'ItertoolsArgumentsTest': (test_itertools.TestVariousIteratorArgs, test_itertools, ITERTOOLS),
     'IterTest': (IterTests, test_iter, {'iter': 'iter'}),
     'EnumerateTest': (test_enumerate.EnumerateTestCase, {'enum': 'enumerate'}),
     'EnumerateStartTest': (test_enumerate.EnumerateStartTestCase, {'enum': 'enumerate'}),
@@ -34,7 +50,7 @@ add_suites(globals(), {
                           {'ro_type': 'bytes', 'rw_type': 'bytearray'})
     for name in ('view', 'Slice', 'SliceSlice')})
 
-del IterTests
+del IterTests, ItertoolsTests
 
 
 if __name__ == '__main__':
