@@ -11,16 +11,13 @@
 #include "pyshared_cell.hpp"
 
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <utility>
 
 #include <sched.h>
 
 namespace pyshared {
-
-struct CellPool::Slab {
-    SharedCell cells[kCellsPerSlab];
-};
 
 // A spin lock: held for a few list operations or one slab allocation, by nobody who can be
 // detached or run Python meanwhile.
@@ -43,26 +40,9 @@ private:
     std::atomic_flag &flag_;
 };
 
-void Magazine::push(SharedCell &cell)
-{
-    cell.next_queued = head_;
-    head_ = &cell;
-    ++size_;
-}
-
-SharedCell *Magazine::pop()
-{
-    SharedCell *cell = head_;
-    if (cell != nullptr) {
-        head_ = std::exchange(cell->next_queued, nullptr);
-        --size_;
-    }
-    return cell;
-}
+constinit CellPool runtime_pool;
 
 namespace {
-
-constinit CellPool the_pool;
 
 void make_immortal(PyObject &header)
 {
@@ -74,12 +54,20 @@ void make_immortal(PyObject &header)
 #endif
 }
 
-}  // namespace
-
-CellPool &cell_pool()
+// Zeroed; null if memory is out.
+Slab *new_slab(uint32_t number)
 {
-    return the_pool;
+    void *memory = nullptr;
+    if (posix_memalign(&memory, kSlabAlignment, sizeof(Slab)) != 0) {
+        return nullptr;
+    }
+    std::memset(memory, 0, sizeof(Slab));
+    Slab *slab = ::new (memory) Slab{};
+    slab->number = number;
+    return slab;
 }
+
+}  // namespace
 
 bool CellPool::grow_lock_held()
 {
@@ -87,31 +75,35 @@ bool CellPool::grow_lock_held()
     if (count == kMaxSlabs) {
         return false;
     }
-    void *memory = std::calloc(1, sizeof(Slab));
-    if (memory == nullptr) {
+    Slab *slab = new_slab(count);
+    if (slab == nullptr) {
         return false;
     }
-    Slab *slab = ::new (memory) Slab{};
     for (uint32_t i = kCellsPerSlab; i-- > 0;) {
-        SharedCell &cell = slab->cells[i];
-        make_immortal(cell.header);
-        cell.index = count * kCellsPerSlab + i;
-        cell.next_queued = free_;
-        free_ = &cell;
+        make_immortal(slab->cells[i].header);
+        put_free_lock_held(slab->cells[i]);
     }
     slabs_[count].store(slab, std::memory_order_release);
     slab_count_.store(count + 1, std::memory_order_release);
     return true;
 }
 
-SharedCell *CellPool::take_free_lock_held()
+void CellPool::put_free_lock_held(SharedCell &cell)
+{
+    cell.next_queued = link_to(free_);
+    free_ = &cell;
+}
+
+void CellPool::refill_lock_held(Magazine &magazine)
 {
     if (free_ == nullptr && !grow_lock_held()) {
-        return nullptr;
+        return;
     }
-    SharedCell *cell = free_;
-    free_ = std::exchange(cell->next_queued, nullptr);
-    return cell;
+    while (free_ != nullptr && magazine.size() < Magazine::kCapacity / 2) {
+        SharedCell &cell = *free_;
+        free_ = follow(std::exchange(cell.next_queued, 0));
+        magazine.push(cell);
+    }
 }
 
 void CellPool::count_taken()
@@ -127,13 +119,7 @@ SharedCell *CellPool::allocate(Magazine &magazine)
 {
     if (magazine.empty()) {
         Lock lock(lock_);
-        while (magazine.size() < Magazine::kCapacity / 2) {
-            SharedCell *spare = take_free_lock_held();
-            if (spare == nullptr) {
-                break;
-            }
-            magazine.push(*spare);
-        }
+        refill_lock_held(magazine);
     }
     SharedCell *cell = magazine.pop();
     if (cell == nullptr) {
@@ -154,10 +140,8 @@ void CellPool::recycle(SharedCell &cell, Magazine *magazine)
     set_owner(cell, nullptr);
     cell.object = nullptr;
     cell.scope = nullptr;
-    cell.scope_previous = nullptr;
-    cell.scope_next = nullptr;
-    cell.next_queued = nullptr;
-    cell.next_in_bucket = nullptr;
+    cell.listed = {};
+    cell.next_queued = 0;
     recycled_.fetch_add(1, std::memory_order_relaxed);
     if (generation >= CellWord::kMaxGeneration) {
         // Out of generations: in another life a token of its first one would match again.
@@ -166,32 +150,20 @@ void CellPool::recycle(SharedCell &cell, Magazine *magazine)
         return;
     }
     cell.word.store(generation << CellWord::kGenerationShift, std::memory_order_release);
-    if (magazine != nullptr && magazine->size() < Magazine::kCapacity) {
+    if (magazine != nullptr && !magazine->full()) {
         magazine->push(cell);
         return;
     }
     Lock lock(lock_);
-    cell.next_queued = free_;
-    free_ = &cell;
+    put_free_lock_held(cell);
 }
 
 void CellPool::flush(Magazine &magazine)
 {
     Lock lock(lock_);
     while (SharedCell *cell = magazine.pop()) {
-        cell->next_queued = free_;
-        free_ = cell;
+        put_free_lock_held(*cell);
     }
-}
-
-SharedCell *CellPool::at(uint32_t index) const
-{
-    uint32_t slab_index = index / kCellsPerSlab;
-    if (slab_index >= kMaxSlabs) {
-        return nullptr;
-    }
-    Slab *slab = slabs_[slab_index].load(std::memory_order_acquire);
-    return slab == nullptr ? nullptr : &slab->cells[index % kCellsPerSlab];
 }
 
 uint32_t CellPool::limit() const

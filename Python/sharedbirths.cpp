@@ -166,11 +166,12 @@ char *current_place(const PyInterpreterState *owner)
 
 KnownBirth::KnownBirth(const SharedCell &cell)
 {
+    uint32_t index = index_of(cell);
     LeafLock lock(births.mutex);
-    if (cell.index >= births.capacity) {
+    if (index >= births.capacity) {
         return;
     }
-    const Birth &birth = births.by_index[cell.index];
+    const Birth &birth = births.by_index[index];
     if (birth.generation == cell.load(std::memory_order_relaxed).generation()) {
         when_ = birth.when;
         place_ = birth.place == nullptr ? nullptr : _PyMem_RawStrdup(birth.place);
@@ -186,10 +187,11 @@ PyObject *KnownBirth::age() const
 void remember_birth(const SharedCell &cell)
 {
     char *place = current_place(cell.owner->interp);
+    uint32_t index = index_of(cell);
     {
         LeafLock lock(births.mutex);
-        if (reserve_births_lock_held(cell.index)) {
-            Birth &birth = births.by_index[cell.index];
+        if (reserve_births_lock_held(index)) {
+            Birth &birth = births.by_index[index];
             birth.generation = cell.load(std::memory_order_relaxed).generation();
             birth.when = now();
             std::swap(birth.place, place);

@@ -87,7 +87,7 @@ Pushed push(Owner &owner, SharedCell &cell)
             std::atomic_thread_fence(std::memory_order_acquire);
             return Pushed::kClosed;
         }
-        cell.next_queued = head;
+        cell.next_queued = link_to(head);
     } while (!owner.release_queue.compare_exchange_weak(head, &cell, std::memory_order_release,
                                                         std::memory_order_relaxed));
     return head == nullptr ? Pushed::kFirst : Pushed::kMore;
@@ -240,7 +240,8 @@ SharedCell *take_queue(Owner &owner, SharedCell *leave_behind)
                                                         std::memory_order_relaxed));
     SharedCell *oldest = nullptr;
     while (newest != nullptr) {
-        SharedCell *next = std::exchange(newest->next_queued, oldest);
+        SharedCell *next = cell_pool().follow(newest->next_queued);
+        newest->next_queued = link_to(oldest);
         oldest = std::exchange(newest, next);
     }
     return oldest;
@@ -253,7 +254,7 @@ void settle_all(Owner &owner, SharedCell *list)
     }
     ErrorStash stash;
     while (list != nullptr) {
-        SharedCell *cell = std::exchange(list, list->next_queued);
+        SharedCell *cell = std::exchange(list, cell_pool().follow(list->next_queued));
         PyObject *object;
         {
             LocalLock lock(owner);
@@ -516,9 +517,10 @@ SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
             set_owner(*cell, &owner);
             cell->object = object;
             cell->shape = shape_of(owner, object);
-            if (scope != nullptr && !scope->add(*cell)) {
+            Joined joined = scope == nullptr ? Joined::kYes : scope->add(*cell);
+            if (joined != Joined::kYes) {
                 cell_pool().recycle(*cell, &owner.magazine);
-                problem = Problem::kScopeClosed;
+                problem = joined == Joined::kClosed ? Problem::kScopeClosed : Problem::kMemory;
             }
             else {
                 take_reference(object);
@@ -706,7 +708,6 @@ void abandon_cell(SharedCell &cell)
     if (!cell.load().dead()) {
         cell.death.store(Death::kForked, std::memory_order_relaxed);
     }
-    cell.scope_previous = cell.scope_next = nullptr;
     uint64_t bits = (cell.load().bits() | CellWord::kDead) & ~CellWord::kQueued;
     cell.word.store(bits, std::memory_order_relaxed);
     if (CellWord(bits).handles() == 0) {

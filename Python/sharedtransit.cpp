@@ -235,7 +235,8 @@ template <class Make> int drop_data(Make make)
 PyObject *make_token(const SharedCell &cell)
 {
     uint64_t generation = cell.load().generation();
-    Token token{check_of(cell.index, generation), cell.index, generation};
+    uint32_t index = index_of(cell);
+    Token token{check_of(index, generation), index, generation};
     return PyBytes_FromStringAndSize(reinterpret_cast<const char *>(&token), sizeof(token));
 }
 

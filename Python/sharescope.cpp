@@ -9,9 +9,7 @@
 
 #include "pyshared_entry.hpp"
 
-#include <cstring>
 #include <new>
-#include <utility>
 
 namespace pyshared {
 namespace {
@@ -24,11 +22,8 @@ public:
     OwnerList() = default;
     ~OwnerList()
     {
-        for (size_t i = 0; i < count_; ++i) {
-            release(*owners_[i]);
-        }
-        if (owners_ != inline_) {
-            PyMem_RawFree(owners_);
+        for (Owner *owner : owners_) {
+            release(*owner);
         }
     }
     OwnerList(const OwnerList &) = delete;
@@ -37,42 +32,21 @@ public:
     // If memory is out the owner is left out: it drains at its own next safe point.
     void add(Owner &owner)
     {
-        for (size_t i = count_; i-- > 0;) {
+        for (size_t i = owners_.size(); i-- > 0;) {
             if (owners_[i] == &owner) {
                 return;
             }
         }
-        if (count_ == capacity_ && !grow()) {
-            return;
+        if (owners_.push(&owner)) {
+            retain(owner);
         }
-        retain(owner);
-        owners_[count_++] = &owner;
     }
 
-    Owner *const *begin() const { return owners_; }
-    Owner *const *end() const { return owners_ + count_; }
+    Owner *const *begin() const { return owners_.begin(); }
+    Owner *const *end() const { return owners_.end(); }
 
 private:
-    bool grow()
-    {
-        auto **larger = static_cast<Owner **>(
-            PyMem_RawMalloc(2 * capacity_ * sizeof(Owner *)));
-        if (larger == nullptr) {
-            return false;
-        }
-        std::memcpy(larger, owners_, count_ * sizeof(Owner *));
-        if (owners_ != inline_) {
-            PyMem_RawFree(owners_);
-        }
-        owners_ = larger;
-        capacity_ *= 2;
-        return true;
-    }
-
-    Owner *inline_[8];
-    Owner **owners_ = inline_;
-    size_t count_ = 0;
-    size_t capacity_ = 8;
+    SmallArray<Owner *, 8> owners_;
 };
 
 // Drop the objects that wait in an owner, now.
@@ -108,25 +82,24 @@ void Scope::release()
     }
 }
 
-bool Scope::add(SharedCell &cell)
+Joined Scope::add(SharedCell &cell)
 {
     LeafLock lock(mutex_);
     if (!open_.load(std::memory_order_relaxed)) {
-        return false;
+        return Joined::kClosed;
     }
-    cell.scope = retain();
-    link_lock_held(cell);
-    return true;
+    cell.scope = this;
+    if (!link_lock_held(cell)) {
+        return Joined::kNoMemory;
+    }
+    retain();
+    return Joined::kYes;
 }
 
-void Scope::link_lock_held(SharedCell &cell)
+bool Scope::link_lock_held(SharedCell &cell)
 {
-    cell.scope_previous = nullptr;
-    cell.scope_next = members_;
-    if (members_ != nullptr) {
-        members_->scope_previous = &cell;
-    }
-    members_ = &cell;
+    cell.listed.place_in_scope = static_cast<uint32_t>(members_.size());
+    return members_.push(&cell);
 }
 
 void Scope::unlink(SharedCell &cell)
@@ -136,32 +109,33 @@ void Scope::unlink(SharedCell &cell)
     }
     Scope &scope = *cell.scope;
     LeafLock lock(scope.mutex_);
-    if (scope.members_ == &cell) {
-        scope.members_ = cell.scope_next;
+    uint32_t place = cell.listed.place_in_scope;
+    if (place < scope.members_.size() && scope.members_[place] == &cell) {
+        SharedCell *last = scope.members_.pop();
+        if (last != &cell) {
+            scope.members_[place] = last;
+            last->listed.place_in_scope = place;
+        }
     }
-    if (cell.scope_previous != nullptr) {
-        cell.scope_previous->scope_next = cell.scope_next;
-    }
-    if (cell.scope_next != nullptr) {
-        cell.scope_next->scope_previous = cell.scope_previous;
-    }
-    cell.scope_previous = cell.scope_next = nullptr;
 }
 
 void Scope::reset_after_fork()
 {
-    mutex_ = {};
-    members_ = nullptr;
+    if (PyMutex_IsLocked(&mutex_)) {
+        // By a thread that is gone, maybe in the middle of a change.
+        mutex_ = {};
+        members_.abandon();
+    }
+    members_.clear();
 }
 
 void Scope::relink_after_fork(SharedCell &cell)
 {
-    cell.scope_previous = cell.scope_next = nullptr;
-    if (!is_open()) {
-        (void)kill_must_queue(cell, Death::kScopeClosed);
+    if (cell.load().dead()) {
+        return;
     }
-    else if (!cell.load().dead()) {
-        link_lock_held(cell);
+    if (!is_open() || !link_lock_held(cell)) {
+        (void)kill_must_queue(cell, Death::kScopeClosed);
     }
 }
 
@@ -171,12 +145,8 @@ void Scope::close()
     {
         LeafLock lock(mutex_);
         open_.store(false, std::memory_order_release);
-        while (members_ != nullptr) {
-            SharedCell &cell = *members_;
-            members_ = std::exchange(cell.scope_next, nullptr);
-            if (members_ != nullptr) {
-                members_->scope_previous = nullptr;
-            }
+        while (!members_.empty()) {
+            SharedCell &cell = *members_.pop();
             owners.add(*cell.owner);
             kill(cell, Death::kScopeClosed);
         }

@@ -69,11 +69,13 @@ TEST_F(CellPoolTest, at_finds_a_cell_by_its_index_and_nothing_else)
         cells.push_back(&allocate());
     }
     for (SharedCell *cell : cells) {
-        EXPECT_EQ(pool.at(cell->index), cell);
-        EXPECT_LT(cell->index, pool.limit());
+        EXPECT_EQ(pool.at(index_of(*cell)), cell);
+        EXPECT_EQ(pool.follow(link_to(cell)), cell);
+        EXPECT_LT(index_of(*cell), pool.limit());
     }
     EXPECT_EQ(pool.at(pool.limit()), nullptr);
     EXPECT_EQ(pool.at(UINT32_MAX), nullptr);
+    EXPECT_EQ(pool.follow(link_to(nullptr)), nullptr);
     EXPECT_EQ(std::set(cells.begin(), cells.end()).size(), cells.size());
 }
 
@@ -81,13 +83,14 @@ TEST_F(CellPoolTest, recycling_makes_the_generation_even_and_forgets_the_rest)
 {
     SharedCell &cell = allocate();
     cell.object = tagged(16);
-    cell.next_in_bucket = &cell;
+    cell.listed = {link_to(&cell), 3};
     cell.buried = true;
     ASSERT_TRUE(drop_handle_must_queue(cell));
     pool.recycle(cell, &magazine);
     EXPECT_EQ(cell.load().bits(), word_of(2, 0));
     EXPECT_EQ(cell.object, nullptr);
-    EXPECT_EQ(cell.next_in_bucket, nullptr);
+    EXPECT_EQ(cell.listed.next_in_bucket, 0u);
+    EXPECT_EQ(cell.listed.place_in_scope, 0u);
 
     SharedCell &again = allocate();
     ASSERT_EQ(&again, &cell);
@@ -459,7 +462,7 @@ private:
 
         void remember(const ModelHandle &handle)
         {
-            ModelToken token{handle.cell->index, handle.cell->load().generation(), handle.object,
+            ModelToken token{index_of(*handle.cell), handle.cell->load().generation(), handle.object,
                              handle.owner};
             if (tokens_.size() < kTokens) {
                 tokens_.push_back(token);
@@ -532,7 +535,7 @@ private:
     {
         SharedCell *head = owner.queue.load(std::memory_order_relaxed);
         do {
-            cell.next_queued = head;
+            cell.next_queued = link_to(head);
         } while (!owner.queue.compare_exchange_weak(head, &cell, std::memory_order_release,
                                                     std::memory_order_relaxed));
     }
@@ -541,7 +544,7 @@ private:
     {
         SharedCell *next = owner.queue.exchange(nullptr, std::memory_order_acquire);
         while (SharedCell *cell = next) {
-            next = cell->next_queued;
+            next = pool_.follow(cell->next_queued);
             Drained drained = take_off_queue(*cell);
             if (drained == Drained::kInUse) {
                 continue;

@@ -24,6 +24,7 @@
 //   lock (the object came up again before the drain), so the drain that sees handles == 0 there
 //   has the cell to itself.
 // * A cell whose generation would wrap is retired: it stays unused for good.
+// * A cell takes one cache line (release build with the GIL): lists of cells link them by number.
 //
 // The pool knows nothing of what Python does with a cell.
 
@@ -42,6 +43,9 @@ struct SharedCell;
 
 // Why a cell, or a proxy, can no longer be used.
 enum class Death : uint8_t { kNone, kScopeClosed, kReleased, kRevoked, kOwnerGone, kForked };
+
+// A cell of the same pool in four bytes: its index plus one, or 0 for none.
+using CellLink = uint32_t;
 
 // The packed word of a cell, taken apart.
 class CellWord final {
@@ -74,14 +78,14 @@ struct SharedCell {
     Owner *owner;                   // constant while the cell is live; see peek_owner()
     PyObject *object;               // owner's lock; one reference; null once dead and drained
     Scope *scope;                   // constant while the cell is live; one reference; or null
-    SharedCell *scope_previous;     // the scope's mutex
-    SharedCell *scope_next;         // the scope's mutex
-    SharedCell *next_queued;        // whoever has the cell: release queue, magazine or free list
     union {
-        SharedCell *next_in_bucket; // owner's lock, while `object` is set: table of its cells
+        struct {
+            CellLink next_in_bucket;    // owner's lock: table of its cells
+            uint32_t place_in_scope;    // the scope's mutex
+        } listed;                   // while `object` is set
         char *epitaph;              // once `buried`: its type's name; raw memory, or null
     };
-    uint32_t index;                 // constant: where the pool keeps it
+    CellLink next_queued;           // whoever has the cell: release queue or free list
     std::atomic<Death> death;       // set before `dead`
     std::atomic<bool> buried;       // dead and drained: `object` is gone, `epitaph` may be read
     uint16_t shape;                 // constant while the cell is live: _PyShared_CALLABLE, ...
@@ -91,6 +95,18 @@ struct SharedCell {
         return CellWord(word.load(order));
     }
 };
+
+#ifndef Py_GIL_DISABLED
+static_assert(sizeof(SharedCell) == 64);
+#endif
+
+// Where the pool keeps a cell.  Any thread, at any time.
+uint32_t index_of(const SharedCell &cell);
+
+inline CellLink link_to(const SharedCell *cell)
+{
+    return cell == nullptr ? 0 : index_of(*cell) + 1;
+}
 
 // Taking and giving back handles.
 
@@ -194,18 +210,21 @@ enum class Drained : uint8_t {
     }
 }
 
-// A short list of free cells that one interpreter keeps for itself; its lock protects it.
+// A few free cells that one interpreter keeps for itself; its lock protects it.
 class Magazine final {
 public:
     static constexpr uint32_t kCapacity = 64;
 
-    bool empty() const { return head_ == nullptr; }
+    bool empty() const { return size_ == 0; }
+    bool full() const { return size_ == kCapacity; }
     uint32_t size() const { return size_; }
-    void push(SharedCell &cell);
-    SharedCell *pop();
+    // There is room.
+    void push(SharedCell &cell) { cells_[size_++] = &cell; }
+    // Null if there is none.
+    SharedCell *pop() { return size_ == 0 ? nullptr : cells_[--size_]; }
 
 private:
-    SharedCell *head_ = nullptr;
+    SharedCell *cells_[kCapacity];
     uint32_t size_ = 0;
 };
 
@@ -218,10 +237,30 @@ struct PoolStats {
     uint64_t bytes;         // memory of all slabs
 };
 
+// A slab lies where its size, rounded up, divides the address: so a cell's address tells its slab.
+// It is smaller than that by what the C library puts between two blocks, so slabs lie close.
+inline constexpr size_t kSlabAlignment = 32 * 1024;
+inline constexpr size_t kCacheLine = 64;
+
+struct Slab {
+    static constexpr size_t kCells = (kSlabAlignment - 16 - kCacheLine) / sizeof(SharedCell);
+
+    uint32_t number;                // constant
+    alignas(kCacheLine) SharedCell cells[kCells];
+};
+static_assert(sizeof(Slab) <= kSlabAlignment - 16);
+
+inline uint32_t index_of(const SharedCell &cell)
+{
+    auto address = reinterpret_cast<uintptr_t>(&cell);
+    auto *slab = reinterpret_cast<const Slab *>(address & ~(kSlabAlignment - 1));
+    return static_cast<uint32_t>(slab->number * Slab::kCells + (&cell - slab->cells));
+}
+
 // The pool: slabs of cells for the whole runtime.
 class CellPool final {
 public:
-    static constexpr uint32_t kCellsPerSlab = 512;
+    static constexpr uint32_t kCellsPerSlab = Slab::kCells;
     static constexpr uint32_t kMaxSlabs = 16384;
 
     // Take a free cell; it comes with one handle, an odd generation and nothing else set.
@@ -236,7 +275,18 @@ public:
     void flush(Magazine &magazine);
 
     // The cell with that index, or null if there is none.  Any thread, at any time.
-    SharedCell *at(uint32_t index) const;
+    SharedCell *at(uint32_t index) const
+    {
+        uint32_t slab_index = index / kCellsPerSlab;
+        if (slab_index >= kMaxSlabs) {
+            return nullptr;
+        }
+        Slab *slab = slabs_[slab_index].load(std::memory_order_acquire);
+        return slab == nullptr ? nullptr : &slab->cells[index % kCellsPerSlab];
+    }
+
+    // The cell that a link of one of its cells leads to, or null.
+    SharedCell *follow(CellLink link) const { return link == 0 ? nullptr : at(link - 1); }
 
     // The most cells that at() may answer for.
     uint32_t limit() const;
@@ -251,11 +301,10 @@ public:
     void release_all();
 
 private:
-    struct Slab;
-
     class Lock;
 
-    SharedCell *take_free_lock_held();
+    void put_free_lock_held(SharedCell &cell);
+    void refill_lock_held(Magazine &magazine);
     bool grow_lock_held();
     void count_taken();
 
@@ -270,6 +319,11 @@ private:
 };
 
 // The runtime's one pool.
-CellPool &cell_pool();
+extern CellPool runtime_pool;
+
+inline CellPool &cell_pool()
+{
+    return runtime_pool;
+}
 
 }  // namespace pyshared

@@ -40,9 +40,14 @@ inline size_t NameTableTraits::hash(const SharedName &name)
     return hash(name.text);
 }
 
-inline SharedName *&NameTableTraits::next(SharedName &name)
+inline SharedName *NameTableTraits::next(const SharedName &name)
 {
     return name.next_in_bucket;
+}
+
+inline void NameTableTraits::set_next(SharedName &name, SharedName *next)
+{
+    name.next_in_bucket = next;
 }
 
 // A name as an operation's parameter.

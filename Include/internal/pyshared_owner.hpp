@@ -36,21 +36,30 @@ struct CellTableTraits {
         return hash_pointer(object) ^ (hash_pointer(scope) >> 7);
     }
     static size_t hash(const SharedCell &cell) { return hash(cell.object, cell.scope); }
-    static SharedCell *&next(SharedCell &cell) { return cell.next_in_bucket; }
+    static SharedCell *next(const SharedCell &cell)
+    {
+        return cell_pool().follow(cell.listed.next_in_bucket);
+    }
+    static void set_next(SharedCell &cell, const SharedCell *next)
+    {
+        cell.listed.next_in_bucket = link_to(next);
+    }
 };
 
 struct ProxyTableTraits {
     using Node = ProxyObject;
     static size_t hash(const SharedCell *cell) { return hash_pointer(cell); }
     static size_t hash(const ProxyObject &proxy);
-    static ProxyObject *&next(ProxyObject &proxy);
+    static ProxyObject *next(const ProxyObject &proxy);
+    static void set_next(ProxyObject &proxy, ProxyObject *next);
 };
 
 struct NameTableTraits {
     using Node = SharedName;
     static size_t hash(const PyObject *text) { return hash_pointer(text); }
     static size_t hash(const SharedName &name);
-    static SharedName *&next(SharedName &name);
+    static SharedName *next(const SharedName &name);
+    static void set_next(SharedName &name, SharedName *next);
 };
 
 // Owners whose objects this interpreter dropped last; it looks whether they are idle at its next

@@ -85,9 +85,14 @@ inline size_t ProxyTableTraits::hash(const ProxyObject &proxy)
     return hash(proxy.cell);
 }
 
-inline ProxyObject *&ProxyTableTraits::next(ProxyObject &proxy)
+inline ProxyObject *ProxyTableTraits::next(const ProxyObject &proxy)
 {
     return proxy.next_in_bucket;
+}
+
+inline void ProxyTableTraits::set_next(ProxyObject &proxy, ProxyObject *next)
+{
+    proxy.next_in_bucket = next;
 }
 
 // The interpreter's proxy of a cell.

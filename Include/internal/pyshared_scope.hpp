@@ -3,11 +3,13 @@
 //
 // A scope lists the cells of everything that was shared in it or came out of it.  A cell joins
 // when it is made and leaves when it is drained, so a scope that is open for days stays small.
+// The list is an array; a member knows its place there, and where one leaves the last takes its place.
 //
 // Locks: `mutex_` guards the state and the list; a leaf, below an owner's local lock.
 
 #pragma once
 
+#include "pyshared_array.hpp"
 #include "pyshared_guards.hpp"
 #include "pyshared_owner.hpp"
 
@@ -15,6 +17,8 @@
 #include <cstdint>
 
 namespace pyshared {
+
+enum class Joined : uint8_t { kYes, kClosed, kNoMemory };
 
 class Scope final {
 public:
@@ -32,9 +36,10 @@ public:
 
     bool is_open() const { return open_.load(std::memory_order_acquire); }
 
-    // Make a live cell a member.  Returns false if the scope is closed.
-    // Tstate: attached to the cell's owner.  Refs: the cell gets a reference to the scope.
-    [[nodiscard]] bool add(SharedCell &cell);
+    // Make a live cell a member, if the scope is open.
+    // Tstate: attached to the cell's owner.  Refs: a member gets a reference to the scope.
+    // Errors: a cell that did not join is to be recycled.
+    [[nodiscard]] Joined add(SharedCell &cell);
 
     // Take the cell off the list, if it is there; it keeps its reference until it is recycled.
     // Tstate: attached to the cell's owner.
@@ -47,7 +52,7 @@ public:
     void close();
 
     // In the child of a fork(): empty the list, and put one cell of the survivor back on it.  If the
-    // scope was being closed, that cell is killed, too, and is still to be queued.
+    // scope was being closed, or memory is out, that cell is killed, too, and is still to be queued.
     void reset_after_fork();
     void relink_after_fork(SharedCell &cell);
 
@@ -55,7 +60,7 @@ public:
     uint64_t number() const { return number_; }
 
 private:
-    void link_lock_held(SharedCell &cell);
+    [[nodiscard]] bool link_lock_held(SharedCell &cell);
 
     explicit Scope(uint64_t number) : number_(number) {}
 
@@ -63,7 +68,7 @@ private:
     std::atomic<int64_t> references_{1};
     std::atomic<bool> open_{true};      // written under mutex_
     PyMutex mutex_{};
-    SharedCell *members_ = nullptr;     // mutex_
+    SmallArray<SharedCell *, 4> members_;   // mutex_
 };
 
 }  // namespace pyshared

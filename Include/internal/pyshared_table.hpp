@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: PSF-2.0
 // A hash table whose nodes link themselves, so that inserting can neither fail nor allocate.
 //
-// Traits name the node type and say how to hash a node and where its link is.  The table starts
-// with one bucket of its own and doubles when it is full; if memory for that is out, it goes on
-// with longer chains.  Locking is the user's.
+// Traits name the node type and say how to hash a node and how to read and set its link.  The table
+// starts with one bucket of its own and doubles when there are two nodes to a bucket; if memory for
+// that is out, it goes on with longer chains.  Locking is the user's.
 
 #pragma once
 
@@ -45,7 +45,7 @@ public:
 
     void insert(Node &node)
     {
-        if (size_ > mask_) {
+        if (size_ / kNodesPerBucket > mask_) {
             grow();
         }
         link(node);
@@ -55,16 +55,20 @@ public:
     // Returns false if the node is not in the table.
     bool remove(Node &node)
     {
-        Node **link = &buckets_[Traits::hash(node) & mask_];
-        while (*link != nullptr && *link != &node) {
-            link = &Traits::next(**link);
+        Node *&head = buckets_[Traits::hash(node) & mask_];
+        if (head == &node) {
+            head = take_next(node);
+            --size_;
+            return true;
         }
-        if (*link == nullptr) {
-            return false;
+        for (Node *before = head; before != nullptr; before = Traits::next(*before)) {
+            if (Traits::next(*before) == &node) {
+                Traits::set_next(*before, take_next(node));
+                --size_;
+                return true;
+            }
         }
-        *link = std::exchange(Traits::next(node), nullptr);
-        --size_;
-        return true;
+        return false;
     }
 
     // Any node, or null if there is none.
@@ -95,7 +99,7 @@ public:
     {
         for (size_t i = 0; i <= mask_; ++i) {
             while (Node *node = buckets_[i]) {
-                buckets_[i] = std::exchange(Traits::next(*node), nullptr);
+                buckets_[i] = take_next(*node);
                 --size_;
                 drop(*node);
             }
@@ -103,10 +107,19 @@ public:
     }
 
 private:
+    static constexpr size_t kNodesPerBucket = 2;
+
+    static Node *take_next(Node &node)
+    {
+        Node *next = Traits::next(node);
+        Traits::set_next(node, nullptr);
+        return next;
+    }
+
     void link(Node &node)
     {
         Node *&head = buckets_[Traits::hash(node) & mask_];
-        Traits::next(node) = head;
+        Traits::set_next(node, head);
         head = &node;
     }
 
