@@ -95,8 +95,8 @@ def copy_without_debug_information(build, folder):
     lib = (build / 'pybuilddir.txt').read_text().strip()
     shutil.copy(build / 'pybuilddir.txt', folder)
     (folder / 'src').symlink_to(build / 'src')
-    for module in (build / lib).glob('*.so'):
-        strip(module)
+    for library in (*(build / lib).glob('*.so'), *build.glob('libpython*.so*')):
+        strip(library)
     return strip(build / 'python')
 
 
