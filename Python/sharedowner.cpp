@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: PSF-2.0
-// Owner records: the gate, the cells an interpreter owns, and their release.
+// Owner records: their registry, their gates, and the end of an owner.
 //
 // Owner:    each interpreter has one record; it alone touches the local part.
-// Threads:  the gate and the queue are anybody's.
+// Threads:  the gate is anybody's.
 // Locks:    the registry's mutex, an owner's local lock, a scope's mutex: taken in this order, all
 //           leaves as far as Python is concerned: no code runs while one is held.
-// Shutdown: InterpreterEnding closes the gate and waits, InterpreterRetire empties the cells,
-//           InterpreterFini and InterpreterClear drop what the interpreter itself still holds,
-//           InterpreterDelete parts with the record.
+// Shutdown: InterpreterEnding closes the gate and waits, InterpreterRetire (sharedrelease.cpp)
+//           empties the cells, InterpreterFini and InterpreterClear drop what the interpreter itself
+//           still holds, InterpreterDelete parts with the record.
 // See:      Doc/internals/lifecycle.md; Lib/test/test_sharing/test_lifetime.py.
 
 #include "pyshared_owner.hpp"
@@ -45,259 +45,13 @@ struct Registry {
 
 constinit Registry registry;
 
+static_assert(offsetof(Owner, release_queue) == 0, "C code reads it as _PyShared_Owner");
+
 // How long an ending interpreter waits for who is inside before it goes on without them.
 constexpr PyTime_t kDrainLimit = PyTime_t{2} * 1000 * 1000 * 1000;
 
 // How long close() gives calls that are about to return.
 constexpr int kLeavingMilliseconds = 20;
-
-// How much a safe point looks after before the program goes on.
-constexpr int kMostRounds = 10'000;
-
-static_assert(offsetof(Owner, release_queue) == 0, "C code reads it as _PyShared_Owner");
-
-const char *death_reason(Death death)
-{
-    switch (death) {
-    case Death::kScopeClosed:
-        return "its scope was closed";
-    case Death::kReleased:
-        return "it was released";
-    case Death::kRevoked:
-        return "its owner revoked it";
-    case Death::kOwnerGone:
-        return "its owner was closed";
-    case Death::kForked:
-        return "its owner did not survive a fork";
-    case Death::kNone:
-        break;
-    }
-    return "it is not alive";
-}
-
-// Put a cell, marked queued, on its owner's queue.
-enum class Pushed : uint8_t { kFirst, kMore, kClosed };
-
-Pushed push(Owner &owner, SharedCell &cell)
-{
-    SharedCell *head = owner.release_queue.load(std::memory_order_relaxed);
-    do {
-        if (head == closed_queue()) {
-            // Pairs with take_queue(): what the owner did to the cell before it closed is seen.
-            std::atomic_thread_fence(std::memory_order_acquire);
-            return Pushed::kClosed;
-        }
-        cell.next_queued = link_to(head);
-    } while (!owner.release_queue.compare_exchange_weak(head, &cell, std::memory_order_release,
-                                                        std::memory_order_relaxed));
-    return head == nullptr ? Pushed::kFirst : Pushed::kMore;
-}
-
-// Give a cell that nobody holds, its object dropped, back to the pool.
-void recycle(SharedCell &cell, Magazine *magazine)
-{
-    Owner &owner = *cell.owner;
-    Scope *scope = cell.scope;
-    if (cell.buried.load(std::memory_order_acquire)) {
-        PyMem_RawFree(cell.epitaph);
-    }
-    cell_pool().recycle(cell, magazine);
-    if (scope != nullptr) {
-        scope->release();
-    }
-    release(owner);
-}
-
-void ask_for_safe_point(PyThreadState *tstate)
-{
-    if (!_Py_eval_breaker_bit_is_set(tstate, _PY_CALLS_TO_DO_BIT)) {
-        _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
-    }
-}
-
-// Remember, in the interpreter this thread is attached to, to look whether the owner is idle.
-void remember_drop(Owner &owner)
-{
-    PyThreadState *tstate = _PyThreadState_GET();
-    if (tstate == nullptr || tstate->interp->xi.shared == nullptr) {
-        return;
-    }
-    Owner &here = *owner_of(tstate);
-    if (&here != &owner) {
-        LocalLock lock(here);
-        here.dropped.add(owner);
-    }
-    ask_for_safe_point(tstate);
-}
-
-// Push where nobody is let in any more.
-void push_at_end(Owner &owner, SharedCell &cell)
-{
-    if (push(owner, cell) == Pushed::kClosed && take_off_queue(cell) == Drained::kUnused) {
-        // The owner is gone and has dropped the object.  One that is only dead, by a scope that
-        // closes just now, still has handles; whoever drops the last one comes here again.
-        recycle(cell, nullptr);
-    }
-}
-
-// Push and see that someone looks: this thread, if it runs in the owner; the owner, if it runs; or
-// with `look_after` this thread again, at its next safe point.
-// Marked queued and not pushed yet: the cell and its owner cannot go away before the push.
-enum class LookAfter : bool { kNo, kYes };
-
-void send_to_owner(SharedCell &cell, LookAfter look_after)
-{
-    Owner &owner = *cell.owner;
-    PyThreadState *tstate = _PyThreadState_GET();
-    if (tstate != nullptr && owner_of(tstate) == &owner) {
-        push_at_end(owner, cell);
-        ask_for_safe_point(tstate);
-        return;
-    }
-    if (!enter_gate(owner, Visit::kPassing)) {
-        push_at_end(owner, cell);
-        return;
-    }
-    if (push(owner, cell) == Pushed::kFirst) {
-        request_safe_point(owner);
-    }
-    if (look_after == LookAfter::kYes) {
-        remember_drop(owner);
-    }
-    leave_gate(owner, Visit::kPassing);
-}
-
-// The reference goes to the caller.
-Owner *take_drop_target(Owner &here)
-{
-    LocalLock lock(here);
-    return here.dropped.take();
-}
-
-// The cell's reference to its object.  Whichever thread of the owner comes to drain drops it, so on
-// free-threaded builds it is counted as one that any thread may give back: a drop of one that is the
-// maker's own would wait until that thread runs again.
-void take_reference(PyObject *object)
-{
-#ifdef Py_GIL_DISABLED
-    if (!_Py_IsImmortal(object)) {
-        _Py_atomic_add_ssize(&object->ob_ref_shared, Py_ssize_t{1} << _Py_REF_SHARED_SHIFT);
-    }
-#else
-    Py_INCREF(object);
-#endif
-}
-
-// Part the cell from its object; the reference goes to the caller.
-PyObject *take_object_lock_held(Owner &owner, SharedCell &cell)
-{
-    if (cell.object == nullptr) {
-        return nullptr;
-    }
-    owner.cells.remove(cell);
-    Scope::unlink(cell);
-    return std::exchange(cell.object, nullptr);
-}
-
-// The same for a dead cell with handles; its type's name is kept for messages.
-PyObject *bury_lock_held(Owner &owner, SharedCell &cell)
-{
-    PyObject *object = take_object_lock_held(owner, cell);
-    if (object != nullptr) {
-        cell.epitaph = _PyMem_RawStrdup(Py_TYPE(object)->tp_name);
-        cell.buried.store(true, std::memory_order_release);
-    }
-    return object;
-}
-
-// Do what the state of one cell, just taken off the queue, asks for.
-PyObject *settle_lock_held(Owner &owner, SharedCell &cell)
-{
-    switch (take_off_queue(cell)) {
-    case Drained::kInUse:
-        return nullptr;
-    case Drained::kDead:
-        return bury_lock_held(owner, cell);
-    case Drained::kUnused: {
-        PyObject *object = take_object_lock_held(owner, cell);
-        recycle(cell, &owner.magazine);
-        return object;
-    }
-    }
-    Py_UNREACHABLE();
-}
-
-// Take the whole queue, oldest first.
-SharedCell *take_queue(Owner &owner, SharedCell *leave_behind)
-{
-    SharedCell *newest = owner.release_queue.load(std::memory_order_relaxed);
-    do {
-        if (newest == closed_queue()) {
-            return nullptr;
-        }
-    } while (!owner.release_queue.compare_exchange_weak(newest, leave_behind,
-                                                        std::memory_order_acq_rel,
-                                                        std::memory_order_relaxed));
-    SharedCell *oldest = nullptr;
-    while (newest != nullptr) {
-        SharedCell *next = cell_pool().follow(newest->next_queued);
-        newest->next_queued = link_to(oldest);
-        oldest = std::exchange(newest, next);
-    }
-    return oldest;
-}
-
-void settle_all(Owner &owner, SharedCell *list)
-{
-    if (list == nullptr) {
-        return;
-    }
-    ErrorStash stash;
-    while (list != nullptr) {
-        SharedCell *cell = std::exchange(list, cell_pool().follow(list->next_queued));
-        PyObject *object;
-        {
-            LocalLock lock(owner);
-            object = settle_lock_held(owner, *cell);
-        }
-        Py_XDECREF(object);
-    }
-}
-
-// Drop the objects of dead cells that no queue shows: another thread has marked them and is about
-// to push them.
-void drop_unqueued(Owner &owner)
-{
-    for (;;) {
-        PyObject *object;
-        {
-            LocalLock lock(owner);
-            SharedCell *cell = owner.cells.any();
-            if (cell == nullptr) {
-                return;
-            }
-            object = bury_lock_held(owner, *cell);
-        }
-        Py_XDECREF(object);
-    }
-}
-
-// Tstate: attached to the owner, so its queue is open, and nobody need be told.
-template <class Matches> void kill_cells(Owner &owner, Death why, Matches matches)
-{
-    LocalLock lock(owner);
-    owner.cells.for_each([&](SharedCell &cell) {
-        if (matches(cell) && kill_must_queue(cell, why)) {
-            (void)push(owner, cell);
-        }
-    });
-}
-
-// But buffers that others hold stay as they are.
-void kill_all_cells(Owner &owner, Death why)
-{
-    kill_cells(owner, why, [](const SharedCell &cell) { return !is_export(cell.object); });
-}
 
 // Wait until nobody is inside the gate, or the limit has passed.
 void wait_for_entries(Owner &owner)
@@ -338,26 +92,39 @@ void wait_for_leaving(const Owner &owner)
     }
 }
 
-enum class End : uint8_t { kMay, kCalled, kRunning, kBegun };
+enum class Obstacle : uint8_t { kNone, kCalls, kBuffers, kSession, kClosing };
 
-// Set `ending`, unless calls or sessions are in flight.  From here on none begin, but from there.
-End begin_end(Owner &owner)
+// What keeps an interpreter from being ended, and how many.
+struct Obstacles {
+    Obstacle what;
+    uint64_t count = 0;
+};
+
+// Set `ending`, unless something is in the way.  From here on no calls begin, but from there.
+Obstacles begin_end(Owner &owner)
 {
     uint64_t gate = owner.gate.load(std::memory_order_relaxed);
     do {
         if ((gate & (kGateClosing | kGateEnding)) != 0) {
-            return End::kBegun;
+            return {Obstacle::kClosing};
         }
         if (calls_in_flight(gate) != 0) {
-            return End::kCalled;
+            return {Obstacle::kCalls, calls_in_flight(gate)};
         }
     } while (!owner.gate.compare_exchange_weak(gate, gate | kGateEnding));
+    Obstacles found{Obstacle::kNone};
     // Pairs with begin_session(): one of the two sees the other.
     if (owner.sessions.load() != 0) {
-        owner.gate.fetch_and(~kGateEnding);
-        return End::kRunning;
+        found = {Obstacle::kSession};
     }
-    return End::kMay;
+    // Others get buffers in calls, of which there are none any more.
+    else if (int64_t exports = owner.exports.load(); exports != 0) {
+        found = {Obstacle::kBuffers, static_cast<uint64_t>(exports)};
+    }
+    if (found.what != Obstacle::kNone) {
+        owner.gate.fetch_and(~kGateEnding);
+    }
+    return found;
 }
 
 // The thread state in which an interpreter is ended that has begun to; null without memory, and then
@@ -379,74 +146,31 @@ PyThreadState *make_last_thread_state(Owner &owner)
     return last;
 }
 
-void raise_cannot_close(const Owner &owner, End why)
+void raise_cannot_close(const Owner &owner, Obstacles why)
 {
     long long id = owner.interp_id;
-    unsigned long long calls = calls_in_flight(owner);
-    switch (why) {
-    case End::kCalled:
+    unsigned long long count = why.count;
+    switch (why.what) {
+    case Obstacle::kCalls:
         PyErr_Format(PyExc_InterpreterError, "cannot close interpreter %lld: %llu %s running in it",
-                     id, calls, calls == 1 ? "call is" : "calls are");
+                     id, count, count == 1 ? "call is" : "calls are");
         break;
-    case End::kRunning:
+    case Obstacle::kBuffers:
+        PyErr_Format(PyExc_InterpreterError,
+                     "cannot close interpreter %lld: others hold %llu of its buffers", id, count);
+        break;
+    case Obstacle::kSession:
         PyErr_Format(PyExc_InterpreterError, "cannot close interpreter %lld: it is running", id);
         break;
-    case End::kBegun:
+    case Obstacle::kClosing:
         PyErr_Format(PyExc_InterpreterError, "interpreter %lld is being closed already", id);
         break;
-    case End::kMay:
+    case Obstacle::kNone:
         break;
     }
 }
 
 }  // namespace
-
-void DropTargets::add(Owner &owner)
-{
-    for (int i = 0; i < count; ++i) {
-        if (owners[i] == &owner) {
-            return;
-        }
-    }
-    if (count < kCapacity) {
-        retain(owner);
-        owners[count++] = &owner;
-    }
-}
-
-void take_over_drops(Owner &from, DropTargets &targets)
-{
-    if (from.dropped.count != 0) {
-        LocalLock lock(from);
-        targets = std::exchange(from.dropped, DropTargets{});
-    }
-}
-
-void take_over_releases(Owner &left, DropTargets &targets)
-{
-    // Pairs with wants_attention(): either this thread sees the cell on the queue, or whoever
-    // pushed it sees that nobody holds the GIL.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (left.release_queue.load(std::memory_order_relaxed) != nullptr) {
-        targets.add(left);
-    }
-}
-
-void add_drops(PyThreadState *tstate, DropTargets &targets)
-{
-    if (targets.count == 0) {
-        return;
-    }
-    Owner &here = *owner_of(tstate);
-    while (Owner *owner = targets.take()) {
-        if (owner != &here) {
-            LocalLock lock(here);
-            here.dropped.add(*owner);
-        }
-        release(*owner);
-    }
-    _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
-}
 
 void wake_closer(Owner &owner)
 {
@@ -488,144 +212,6 @@ void release(Owner &owner)
     if (owner.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         owner.~Owner();
         PyMem_RawFree(&owner);
-    }
-}
-
-SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
-{
-    enum class Problem : uint8_t { kNone, kMemory, kRetired, kScopeClosed, kTooMany };
-    Problem problem = Problem::kNone;
-    bool made = false;
-    SharedCell *cell;
-    {
-        LocalLock lock(owner);
-        cell = owner.cells.find(CellTableTraits::hash(object, scope), [&](SharedCell &candidate) {
-            return candidate.object == object && candidate.scope == scope
-                   && !candidate.load(std::memory_order_relaxed).dead();
-        });
-        if (cell != nullptr) {
-            problem = take_handle(*cell) ? Problem::kNone : Problem::kTooMany;
-        }
-        else if (owner.retired) {
-            problem = Problem::kRetired;
-        }
-        else if ((cell = cell_pool().allocate(owner.magazine)) == nullptr) {
-            problem = Problem::kMemory;
-        }
-        else {
-            // Complete before it joins: whoever closes the scope may see it at once.
-            set_owner(*cell, &owner);
-            cell->object = object;
-            cell->shape = shape_of(owner, object);
-            Joined joined = scope == nullptr ? Joined::kYes : scope->add(*cell);
-            if (joined != Joined::kYes) {
-                cell_pool().recycle(*cell, &owner.magazine);
-                problem = joined == Joined::kClosed ? Problem::kScopeClosed : Problem::kMemory;
-            }
-            else {
-                take_reference(object);
-                retain(owner);
-                owner.cells.insert(*cell);
-                made = true;
-            }
-        }
-    }
-    if (made && births_are_remembered.load(std::memory_order_relaxed)) [[unlikely]] {
-        remember_birth(*cell);
-    }
-    switch (problem) {
-    case Problem::kNone:
-        return cell;
-    case Problem::kMemory:
-        PyErr_NoMemory();
-        break;
-    case Problem::kTooMany:
-        PyErr_SetString(PyExc_OverflowError, "too many references to one shared object");
-        break;
-    case Problem::kRetired:
-        PyErr_SetString(PyExc_InterpreterError,
-                        "cannot share objects of an interpreter that is ending");
-        break;
-    case Problem::kScopeClosed:
-        if (PyObject *type = dead_proxy_error(owner)) {
-            PyErr_Format(type, "cannot share a '%.200s' object in a scope that is closed",
-                         Py_TYPE(object)->tp_name);
-        }
-        break;
-    }
-    return nullptr;
-}
-
-void drop_handle(SharedCell &cell)
-{
-    if (drop_handle_must_queue(cell)) {
-        send_to_owner(cell, LookAfter::kYes);
-    }
-}
-
-void kill(SharedCell &cell, Death why)
-{
-    if (kill_must_queue(cell, why)) {
-        send_to_owner(cell, LookAfter::kNo);
-    }
-}
-
-void revoke_object(Owner &here, const SharedCell &cell)
-{
-    const PyObject *object = cell.object;
-    if (object != nullptr) {
-        kill_cells(here, Death::kRevoked,
-                   [object](const SharedCell &other) { return other.object == object; });
-        drain(here);
-    }
-}
-
-void drain(Owner &owner)
-{
-    settle_all(owner, take_queue(owner, nullptr));
-}
-
-PyObject *describe_dead(const SharedCell &cell)
-{
-    Death death = cell.death.load(std::memory_order_relaxed);
-    uint64_t gate = cell.owner->gate.load(std::memory_order_relaxed);
-    if (death == Death::kNone && (gate & (kGateClosing | kGateEnding)) != 0) {
-        death = Death::kOwnerGone;
-    }
-    const char *reason = death_reason(death);
-    long long id = cell.owner->interp_id;
-    Ref birth = Ref::steal(describe_birth(cell));
-    if (!birth) {
-        return nullptr;
-    }
-    if (cell.buried.load(std::memory_order_acquire) && cell.epitaph != nullptr) {
-        return PyUnicode_FromFormat("dead proxy of a '%.200s' object of interpreter %lld%U: %s",
-                                    cell.epitaph, id, birth.get(), reason);
-    }
-    return PyUnicode_FromFormat("dead proxy of an object of interpreter %lld%U: %s", id,
-                                birth.get(), reason);
-}
-
-char *type_name_of(const SharedCell &cell)
-{
-    if (cell.object != nullptr) {
-        return _PyMem_RawStrdup(Py_TYPE(cell.object)->tp_name);
-    }
-    return epitaph_of(cell);
-}
-
-char *epitaph_of(const SharedCell &cell)
-{
-    bool told = cell.buried.load(std::memory_order_acquire) && cell.epitaph != nullptr;
-    return told ? _PyMem_RawStrdup(cell.epitaph) : nullptr;
-}
-
-void raise_dead(const SharedCell &cell)
-{
-    Ref message = Ref::steal(describe_dead(cell));
-    PyObject *type = dead_proxy_error(*owner_of(_PyThreadState_GET()));
-    if (message && type != nullptr) {
-        PyErr_SetObject(type, message.get());
     }
 }
 
@@ -698,30 +284,6 @@ void keep_only_owner(Owner &survivor, void (*abandon)(Owner &other, Owner &survi
     registry.mutex = {};
 }
 
-void abandon_cell(SharedCell &cell)
-{
-    if (cell.object != nullptr) {
-        // Its type is where it was; neither is touched any more.
-        cell.epitaph = _PyMem_RawStrdup(Py_TYPE(std::exchange(cell.object, nullptr))->tp_name);
-        cell.buried.store(true, std::memory_order_relaxed);
-    }
-    if (!cell.load().dead()) {
-        cell.death.store(Death::kForked, std::memory_order_relaxed);
-    }
-    uint64_t bits = (cell.load().bits() | CellWord::kDead) & ~CellWord::kQueued;
-    cell.word.store(bits, std::memory_order_relaxed);
-    if (CellWord(bits).handles() == 0) {
-        recycle(cell, nullptr);
-    }
-}
-
-void requeue(SharedCell &cell)
-{
-    if (cell.load().queued()) {
-        (void)push(*cell.owner, cell);
-    }
-}
-
 uint64_t count_switches()
 {
     LeafLock lock(registry.mutex);
@@ -784,16 +346,9 @@ int _PyShared_BeginEnd(PyInterpreterState *interp, PyThreadState **last)
     wait_for_leaving(*owner);
     // What was let go of may only not have been looked at yet.
     drain_if_idle(*owner);
-    int64_t exports = owner->exports.load(std::memory_order_relaxed);
-    if (exports != 0) {
-        PyErr_Format(PyExc_InterpreterError,
-                     "cannot close interpreter %lld: others hold %lld of its buffers",
-                     (long long)owner->interp_id, (long long)exports);
-        return -1;
-    }
-    End end = begin_end(*owner);
-    if (end != End::kMay) {
-        raise_cannot_close(*owner, end);
+    Obstacles found = begin_end(*owner);
+    if (found.what != Obstacle::kNone) {
+        raise_cannot_close(*owner, found);
         return -1;
     }
     *last = make_last_thread_state(*owner);
@@ -808,8 +363,7 @@ PyThreadState *_PyShared_BeginEndQuietly(PyInterpreterState *interp)
 {
     Owner *owner = owner_of(interp);
     if (owner == nullptr || this_thread_is_inside(interp)
-        || owner->exports.load(std::memory_order_relaxed) != 0
-        || begin_end(*owner) != End::kMay) {
+        || begin_end(*owner).what != Obstacle::kNone) {
         return nullptr;
     }
     return make_last_thread_state(*owner);
@@ -833,52 +387,6 @@ void _PyShared_InterpreterEnding(PyThreadState *tstate)
     }
 }
 
-void _PyShared_SafePoint(PyThreadState *tstate)
-{
-    Owner *here = owner_of(tstate);
-    if (here == nullptr) {
-        return;
-    }
-    // Looking after one owner may drop what belongs to another one, or to this interpreter.
-    for (int round = 0; round < kMostRounds; ++round) {
-        drain_if_pending(*here);
-        serve_if_asked(*here);
-        Owner *target = take_drop_target(*here);
-        if (target == nullptr) {
-            return;
-        }
-        drain_if_idle(*target);
-        release(*target);
-    }
-    _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
-}
-
-void _PyShared_InterpreterRetire(PyThreadState *tstate)
-{
-    Owner *owner = owner_of(tstate);
-    if (owner == nullptr) {
-        return;
-    }
-    // Destructors may share anew, a bounded number of times.
-    for (int round = 0; round < 100 && owner->cells.size() != 0; ++round) {
-        kill_all_cells(*owner, Death::kOwnerGone);
-        drain(*owner);
-    }
-    {
-        LocalLock lock(*owner);
-        owner->retired = true;
-    }
-    kill_all_cells(*owner, Death::kOwnerGone);
-    drain(*owner);
-    {
-        ErrorStash stash;
-        drop_unqueued(*owner);
-    }
-    // Not before all cells are without their objects: from here on others recycle them.
-    settle_all(*owner, take_queue(*owner, closed_queue()));
-    cell_pool().flush(owner->magazine);
-}
-
 void _PyShared_InterpreterFini(PyInterpreterState *interp)
 {
     Owner *owner = owner_of(interp);
@@ -896,13 +404,6 @@ void _PyShared_InterpreterClear(PyInterpreterState *interp)
     Owner *owner = owner_of(interp);
     if (owner != nullptr) {
         abandon_proxies(*owner);
-    }
-}
-
-void _PyShared_LookAfter(PyInterpreterState *interp)
-{
-    if (Owner *owner = owner_of(interp)) {
-        remember_drop(*owner);
     }
 }
 

@@ -62,6 +62,12 @@ def start_daemon(target):
         os._exit(99)
 
 
+def block(inside):
+    """Say that it is inside, and stay."""
+    inside.set()
+    threading.Event().wait()
+
+
 @scenario()
 def everything_left_open():
     stay()
@@ -166,10 +172,6 @@ def daemon_threads_wait_inside():
 
     def wait(inside):
         crowd.proxies[0].call(crowd.proxies[1].call, block, inside)
-
-    def block(inside):
-        inside.set()
-        threading.Event().wait()
     start_daemon(wait)
     start_daemon(wait)
 
@@ -258,10 +260,6 @@ def pool_left_open():
 @scenario(code=6)
 def os_exit_while_threads_are_inside():
     crowd = stay()
-
-    def block(inside):
-        inside.set()
-        threading.Event().wait()
     start_daemon(lambda inside: crowd.proxies[0].call(crowd.proxies[1].call, block, inside))
     crowd.proxies[1].call(os._exit, 6)
 
@@ -269,10 +267,6 @@ def os_exit_while_threads_are_inside():
 @scenario(code=7)
 def sys_exit_while_a_daemon_thread_is_inside():
     crowd = stay()
-
-    def block(inside):
-        inside.set()
-        threading.Event().wait()
     start_daemon(lambda inside: crowd.proxies[0].call(block, inside))
     crowd.proxies[0].call(crowd.proxies[1].call, sys.exit, 7)
 

@@ -96,6 +96,22 @@ class RaceTests(SharingTestCase):
             box = interp.call(residents.wrapped, Box)
             self.assertEqual(self.race(interp, lambda: box.make(Box()).make()), [])
 
+    def test_close_races_with_buffers(self):
+        # Whoever got one keeps the interpreter open.
+        for _ in range(100):
+            interp = interpreters.create()
+            array = interp.call(residents.wrapped, bytearray, b'held')
+            views = []
+            with used_by_threads(lambda: views.append(memoryview(array)), CLOSED, times=1) as errors:
+                closed = closes(interp)
+            self.assertEqual(errors, [])
+            self.assertEqual([bytes(view) for view in views], [b'held'] * len(views))
+            self.assertFalse(closed and views)
+            while views:
+                views.pop().release()
+            if not closed:
+                interp.close()
+
     def test_refused_close_may_be_tried_again(self):
         interp = self.new_interpreter()
         box = interp.call(residents.wrapped, Box)
