@@ -91,20 +91,17 @@ PyObject *flatten_state(PyObject *state)
     if (state == nullptr || !PyDict_CheckExact(state) || PyDict_GET_SIZE(state) == 0) {
         return Py_NewRef(Py_None);
     }
-    Ref flat = Ref::steal(PyTuple_New(2 * PyDict_GET_SIZE(state)));
-    if (!flat) {
-        return nullptr;
-    }
-    PyObject *key;
-    PyObject *value;
-    Py_ssize_t position = 0;
-    for (Py_ssize_t i = 0; PyDict_Next(state, &position, &key, &value); i += 2) {
-        PyObject *flat_value = flatten_value(key, value);
-        if (flat_value == nullptr) {
+    Ref items = Ref::steal(PyDict_Items(state));
+    Ref flat = Ref::steal(items ? PyTuple_New(2 * PyList_GET_SIZE(items.get())) : nullptr);
+    for (Py_ssize_t i = 0; flat && i < PyList_GET_SIZE(items.get()); ++i) {
+        PyObject *item = PyList_GET_ITEM(items.get(), i);
+        PyObject *key = PyTuple_GET_ITEM(item, 0);
+        PyObject *value = flatten_value(key, PyTuple_GET_ITEM(item, 1));
+        if (value == nullptr) {
             return nullptr;
         }
-        PyTuple_SET_ITEM(flat.get(), i, Py_NewRef(key));
-        PyTuple_SET_ITEM(flat.get(), i + 1, flat_value);
+        PyTuple_SET_ITEM(flat.get(), 2 * i, Py_NewRef(key));
+        PyTuple_SET_ITEM(flat.get(), 2 * i + 1, value);
     }
     return flat.release();
 }
@@ -371,14 +368,18 @@ int pack_as_it_is(Parcel &parcel, PyObject *exception)
 
 int pack_any(Parcel &parcel, PyObject *exception)
 {
+    RecursionGuard guard(" while an exception group crosses");
+    if (!guard.entered()) {
+        return -1;
+    }
     Parcel::Mark mark = parcel.mark();
     if (pack_as_it_is(parcel, exception) == 0) {
         return 0;
     }
     PyErr_Clear();
     parcel.roll_back(mark);
-    return is_builtin(exception) ? pack_bare_builtin(parcel, exception)
-                                 : pack_named(parcel, exception);
+    return is_builtin(exception) && !is_group(exception) ? pack_bare_builtin(parcel, exception)
+                                                         : pack_named(parcel, exception);
 }
 
 }  // namespace

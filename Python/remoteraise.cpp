@@ -263,6 +263,10 @@ PyObject *receive_home(Parcel &parcel)
 // Refs: new.  Errors: null with an exception set, which then stands for the one that was sent.
 PyObject *receive(Parcel &parcel)
 {
+    RecursionGuard guard(" while an exception group crosses");
+    if (!guard.entered()) {
+        return nullptr;
+    }
     long long form;
     if (parcel.at_end()) {
         return PyErr_NoMemory();

@@ -63,26 +63,6 @@ int is_shareable_result(PyObject *value)
     return is_native(value);
 }
 
-class [[nodiscard]] RecursionGuard final {
-public:
-    explicit RecursionGuard(const char *where)
-        : entered_(_Py_EnterRecursiveCall(where) == 0)
-    {
-    }
-    ~RecursionGuard()
-    {
-        if (entered_) {
-            _Py_LeaveRecursiveCall();
-        }
-    }
-    RecursionGuard(const RecursionGuard &) = delete;
-    RecursionGuard &operator=(const RecursionGuard &) = delete;
-    bool entered() const { return entered_; }
-
-private:
-    bool entered_;
-};
-
 constexpr const char *kWhile = " while crossing to another interpreter";
 
 Py_UCS4 largest_character(uint8_t kind)

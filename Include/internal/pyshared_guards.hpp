@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: PSF-2.0
-// Small guards that undo themselves: references, the error indicator, a leaf lock.
+// Small guards that undo themselves: references, the error indicator, recursion, a leaf lock.
 
 #pragma once
 
@@ -54,6 +54,28 @@ public:
 
 private:
     PyObject *saved_;
+};
+
+// A level of recursion in C.  Errors: RecursionError is set, and nothing entered, if the thread's
+// stack is almost used up; `where` ends its message.
+class [[nodiscard]] RecursionGuard final {
+public:
+    explicit RecursionGuard(const char *where)
+        : entered_(_Py_EnterRecursiveCall(where) == 0)
+    {
+    }
+    ~RecursionGuard()
+    {
+        if (entered_) {
+            _Py_LeaveRecursiveCall();
+        }
+    }
+    RecursionGuard(const RecursionGuard &) = delete;
+    RecursionGuard &operator=(const RecursionGuard &) = delete;
+    bool entered() const { return entered_; }
+
+private:
+    bool entered_;
 };
 
 // Holds a leaf mutex: never while Python can run, never across a switch.

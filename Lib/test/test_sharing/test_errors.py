@@ -142,6 +142,13 @@ def make_clauses():
     return SharedObjectProxy(Clauses())
 
 
+def raise_nested_group(depth):
+    error = ValueError(1)
+    for _ in range(depth):
+        error = ExceptionGroup('g', [error])
+    raise error
+
+
 def call_back(function, source):
     return function(source)
 
@@ -174,6 +181,10 @@ def caught(function, *args):
 
 def picture_of_raised(function, source):
     return picture(caught(function, source))
+
+
+def type_of_raised(function, *args):
+    return type(caught(function, *args)).__name__
 
 
 def picture_of_made(source):
@@ -405,6 +416,11 @@ class ErrorsTest:
             group_raised, function, 'having(OwnGroup("g", [OwnError(1), KeyError(2)]), own=3)')
         self.assertEqual((name, members, own),
                          ('OwnGroup', [('OwnError', (1,)), ('KeyError', (2,))], 3))
+
+    def test_group_nested_deeper_than_the_stack_is_a_recursion_error(self):
+        kind = self.caller().call(type_of_raised, self.function('raise_nested_group'), 100_000)
+        self.assertEqual(kind, 'ExceptionGroup' if type(self) is SameInterpreterErrorsTest
+                               else 'RecursionError')
 
     def test_except_clause_names_classes_of_the_owner(self):
         clauses = self.owner().call(make_clauses)
