@@ -12,6 +12,8 @@ program; what differs is minimized.
 
 Programs contain only what is promised to be the same.  What a caller makes, and its code then
 finds to be a proxy where C code insists on the real thing, is not: see `VALUES` and `insists`.
+Nor is the order of a set: from the step on that leaves a set in another order, whatever comes of
+it (`x.pop()`) may well differ, and is not compared.
 """
 
 import collections
@@ -182,8 +184,8 @@ NAMES = ['append', 'x', 'a', 'missing', 'real', '__len__', '__name__', 'number',
 
 COMPARISONS = '== != < <= > >='.split()
 
-#: $T is what is operated on, $V a value, $L an iterable, $F a function, $I a small number,
-#: $S a short string, $C a class, $N a name.
+#: $T is what is operated on, $V a value, $W one whose text has no address, $L an iterable,
+#: $F a function, $I a small number, $S a short string, $C a class, $N a name.
 ANY = r'''
     repr($T)
     str($T)
@@ -327,7 +329,7 @@ FILE = r'''
     $T.write($V)
     $T.writelines($L)
     $T.seek($I)
-    print($V, $V, file=$T)
+    print($W, $W, file=$T)
 '''
 INDEX = r'''
     [10, 20, 30, 40][$T]
@@ -361,14 +363,17 @@ BY_TYPE = [
 ]
 
 #: Special methods that tell about memory or classes, not about the object; those that are asked
-#: through operators, with smaller numbers; and what would take for ever.
+#: through functions and operators, with smaller numbers and no name for the text (an address in it
+#: might be cut); and what would take for ever.
 NOT_CALLED = set('''
-    __class__ __class_getitem__ __dir__ __doc__ __format__ __getstate__ __init_subclass__ __new__
-    __reduce__ __reduce_ex__ __sizeof__ __subclasshook__ __subclasses__ __alloc__ __buffer__
-    __release_buffer__ __getnewargs__ __getnewargs_ex__ __setstate__ __basicsize__ __weakref__
-    __mod__ __rmod__ __pow__ __rpow__ __ipow__ __lshift__ __rlshift__ __mul__ __rmul__ __imul__ getbuffer mro
-    __prepare__ __base__ __dict__ __getattribute__ __get__ __call__ __subclasscheck__ __pydantic__
-    __init__ __hash__ __length_hint__ __round__ from_number today now utcnow seed __copy__ __deepcopy__ fileno __annotate__ __type_params__
+    __class__ __class_getitem__ __dir__ __doc__ __format__ __getstate__ __init_subclass__
+    __new__ __reduce__ __reduce_ex__ __sizeof__ __subclasshook__ __subclasses__ __alloc__
+    __buffer__ __release_buffer__ __getnewargs__ __getnewargs_ex__ __setstate__ __basicsize__
+    __weakref__ __mod__ __rmod__ __pow__ __rpow__ __ipow__ __lshift__ __rlshift__ __mul__
+    __rmul__ __imul__ getbuffer mro __prepare__ __base__ __dict__ __getattribute__ __get__
+    __call__ __subclasscheck__ __pydantic__ __init__ __hash__ __repr__ __str__ __length_hint__
+    __round__ from_number today now utcnow seed __copy__ __deepcopy__ fileno __annotate__
+    __type_params__
 '''.split())
 
 
@@ -468,6 +473,8 @@ class Maker:
             case 'V':
                 names = [name for name in 'xabc' if name in self.player.names]
                 return choice(names) if self.random.random() < 0.15 else choice(VALUES)
+            case 'W':
+                return choice(VALUES)
             case 'L':
                 return choice(ITERABLES)
             case 'F':
@@ -530,23 +537,32 @@ class Player:
         except BaseException as error:
             return operations.describe_error(error)
 
+    def orders(self):
+        """Return the elements of the sets that have a name, each in its present order."""
+        sets = ((name, self.names.get(name)) for name in 'xabc')
+        return tuple((name, tuple(map(operations.describe, value))) for name, value in sets
+                     if value.__class__ in (set, frozenset))
+
 
 def play(x, make, steps):
-    """In the caller: perform the steps; leave nothing that refers to the owner."""
+    """In the caller: perform the steps; leave nothing that refers to the owner.
+
+    Returns the outcome of each step and the orders that it left.
+    """
     player = Player(x, make)
-    outcomes = tuple(map(player.play, steps))
+    played = tuple((player.play(step), player.orders()) for step in steps)
     # Functions that the steps made know all names, and the owner may know the functions.
     player.names.clear()
-    return outcomes
+    return played
 
 
 def play_plain(program):
-    return *play(*begin(program.subject), program.steps), end()
+    return *play(*begin(program.subject), program.steps), *end()
 
 
 def play_crossing(program, owner, caller):
     return (*caller.call(play, *owner.call(begin_shared, program.subject), program.steps),
-            owner.call(end))
+            *owner.call(end))
 
 
 # Comparing
@@ -578,8 +594,12 @@ def without_accidents(text):
     A set that is updated with another one grows sooner than one that is updated with a proxy.
     """
     text = re.sub(r'0x[0-9a-fA-F]+|\b[0-9]{14,15}\b', '0x', text)
-    return re.sub(r'\{([^{}:]*)\}',
-                  lambda items: '{' + ', '.join(sorted(items[1].split(', '))) + '}', text)
+    inner = None
+    while inner != text:        # sets in sets: from the inside out, each in other brackets then
+        inner = text
+        text = re.sub(r'\{([^{}:]*)\}',
+                      lambda items: '<' + ', '.join(sorted(items[1].split(', '))) + '>', text)
+    return text
 
 
 def insists(crossing):
@@ -598,11 +618,13 @@ def first_difference(program, direction, places):
     name, owner, caller = direction
     plain = play_plain(program)
     crossing = play_crossing(program, owner(places), caller(places))
-    for step, (one, other) in enumerate(zip(plain, crossing)):
+    for step, ((one, order), (other, other_order)) in enumerate(zip(plain, crossing)):
         if not same(one, other):
             if insists(other):
                 return None         # from here on they may well differ
             return Difference(program, name, step, one, other)
+        if without_accidents(repr(order)) != without_accidents(repr(other_order)):
+            return None             # likewise
     return None
 
 

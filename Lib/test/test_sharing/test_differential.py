@@ -47,6 +47,17 @@ class DifferentialTest(SharingTestCase):
     def test_step_that_c_code_refuses_ends_the_comparison(self):
         self.assertIsNone(self.difference_in('Text("t")', '"".join([x])', 'type(x).__name__'))
 
+    def test_order_of_a_set_is_no_difference(self):
+        # Merged with a set, one that is nearly full grows less than it does element by element.
+        grown = 'set(range(20, 24))', 'x.update({7})'
+        self.assertIsNone(self.difference_in(*grown, 'x.pop()', 'list(x)', 'x'))
+
+    def test_order_of_sets_in_sets_is_no_difference(self):
+        self.assertEqual(differential.without_accidents('[{1, frozenset({2, 3}), (4, 5)}]'),
+                         differential.without_accidents('[{(4, 5), frozenset({3, 2}), 1}]'))
+        self.assertNotEqual(differential.without_accidents('[{1, frozenset({2, 3})}]'),
+                            differential.without_accidents('[{2, frozenset({1, 3})}]'))
+
 
 if __name__ == '__main__':
     unittest.main()
