@@ -50,6 +50,15 @@ class Box:
     def fail(self, known):
         raise (Failure if known else ValueError)(self.number)
 
+def revoked(proxy):
+    try:
+        revoke(proxy)
+    except Exception as error:
+        if not str(error).startswith('only the owner'):
+            raise
+        return False
+    return True
+
 def empty_boxes():
     for box in list(boxes):
         box.kept = None
@@ -59,6 +68,7 @@ def empty_boxes():
 struct Value {
     long number = 0;        // 0: None
     bool fragile = false;
+    bool doubled = false;   // a proxy of a proxy, which whoever made it owns
 };
 
 struct Slot {
@@ -75,7 +85,7 @@ struct Place {
 
 // Of each box of the running program.
 struct Box {
-    size_t place;
+    size_t place;           // kPlaces: its interpreter has ended
     Value kept;
 };
 
@@ -165,7 +175,7 @@ void make(const Step &step)
     Ref cls = defined("Box");
     Ref box = made(PyObject_CallFunction(cls.get(), "l", ++last_number));
     boxes[last_number] = Box{step.from_place, {}};
-    put(step.from, std::move(box), {last_number, false});
+    put(step.from, std::move(box), {last_number});
 }
 
 void share(const Step &step)
@@ -180,7 +190,9 @@ void share(const Step &step)
         return;
     }
     check(PySharedObjectProxy_Check(proxy.get()), "share() of a box returned no proxy");
-    put(step.beside, std::move(proxy), step.from.value);
+    Value value = step.from.value;
+    value.doubled |= !step.odd && is_proxy(step.from);
+    put(step.beside, std::move(proxy), value);
 }
 
 // By token.
@@ -252,7 +264,8 @@ void keep(const Step &step)
     Inside here(step.here());
     bool fragile = step.from.value.fragile || step.beside.value.fragile;
     Value &kept = boxes.at(step.from.value.number).kept;
-    Value old = kept, stored{step.beside.value.number, fragile};
+    Value old = kept, stored = step.beside.value;
+    stored.fragile = fragile;
     Ref result(PyObject_CallMethod(step.from.object, "keep", "O", step.beside.object));
     if (!result) {
         check_dead(fragile || old.fragile);
@@ -265,7 +278,8 @@ void keep(const Step &step)
         return;
     }
     kept = stored;
-    receive(step, step.beside, std::move(result), {old.number, old.fragile || fragile});
+    old.fragile |= fragile;
+    receive(step, step.beside, std::move(result), old);
 }
 
 void give(const Step &step)
@@ -342,7 +356,10 @@ void open_scope(const Step &step)
         check_dead(true);       // the scope may be closed
         return;
     }
-    put(step.beside, std::move(proxy), {step.from.value.number, true});
+    Value value = step.from.value;
+    value.fragile = true;
+    value.doubled |= is_proxy(step.from);
+    put(step.beside, std::move(proxy), value);
 }
 
 void close_scope(const Step &step)
@@ -376,11 +393,15 @@ void revoke(const Step &step)
         return;
     }
     Inside here(step.here());
-    bool fragile = step.from.value.fragile;
-    mark_fragile(step.from.value.number);
-    Ref nothing(PyObject_CallOneArg(defined("revoke").get(), step.from.object));
-    if (!nothing) {
-        check_dead(fragile);
+    Value before = step.from.value;
+    mark_fragile(before.number);
+    Ref revoked(PyObject_CallOneArg(defined("revoked").get(), step.from.object));
+    if (!revoked) {
+        check_dead(before.fragile);
+        return;
+    }
+    if (revoked.get() == Py_False) {
+        check(before.doubled, "the owner may not revoke");
         return;
     }
     check(PyShared_IsAlive(step.from.object) == 0, "a revoked proxy is alive");
@@ -432,6 +453,7 @@ void end(const Step &step)
     for (auto &[number, box] : boxes) {
         if (box.place == step.from_place) {
             mark_fragile(number);
+            box.place = kPlaces;
         }
     }
     PyThreadState_Swap(place.tstate);
