@@ -91,12 +91,7 @@ ProxyObject *find(Owner &here, const SharedCell &cell)
     if (proxy == nullptr || proxy->uses.released()) {
         return nullptr;
     }
-#ifdef Py_GIL_DISABLED
     return _Py_TryIncref(reinterpret_cast<PyObject *>(proxy)) ? proxy : nullptr;
-#else
-    Py_INCREF(proxy);
-    return proxy;
-#endif
 }
 
 // Two threads may make a proxy of the same cell at once: the first one in the table is it.
@@ -109,16 +104,12 @@ PyObject *enter_in_table(Owner &here, ProxyObject *proxy)
     {
         LocalLock lock(here);
         first = find_lock_held(here, *proxy->cell);
-#ifdef Py_GIL_DISABLED
         if (first != nullptr && !_Py_TryIncref(reinterpret_cast<PyObject *>(first))) {
-            // Dying, and waiting for the lock to say so.
+            // Dying: it waits for the lock, or for more stack to be destroyed on.
             here.proxies.remove(*first);
             first->in_table = false;
             first = nullptr;
         }
-#else
-        Py_XINCREF(first);
-#endif
         if (first == nullptr) {
             proxy->in_table = true;
             here.proxies.insert(*proxy);

@@ -206,6 +206,19 @@ class RecursionTests(ThreadTestCase):
         # All of it works as before.
         self.assertEqual(first.bounce(second, 5), 5)
 
+    def test_proxy_that_dies_at_the_end_of_the_stack_is_not_found_again(self):
+        # There, what nobody refers to is kept, to be destroyed when there is more stack.
+        box = Box()
+
+        def descend():
+            for _ in range(3):
+                SharedObjectProxy(box)
+            return list(map(lambda _: descend(), (1,)))
+        for size in self.SIZES:
+            with self.subTest(stack=size):
+                self.assertIs(self.in_thread(size, descend), RecursionError)
+        self.assertIs(SharedObjectProxy(box), SharedObjectProxy(box))
+
     def test_recursion_through_repr_and_comparison_ends_in_recursion_error(self):
         def nest(depth):
             made = None
