@@ -7,7 +7,6 @@ import importlib
 import unittest
 from concurrent.interpreters import SharedObjectProxy
 
-from .generic import make_factory
 from .support import DIRECTIONS, SharingTestCase
 
 #: {topic: suites}: a part of them.  test_bytes cannot be imported in a subinterpreter.
@@ -21,25 +20,28 @@ SUITES = {
 
 
 class Place:
-    """Where a suite's objects belong: it makes factories there, whatever it is asked to call."""
+    """Where a suite's objects belong, as a place to call functions in."""
 
-    def __init__(self, make_factory):
-        self.make_factory = make_factory
+    def __init__(self, call_by_name):
+        self.call_by_name = call_by_name
 
     def call(self, function, /, *args):
-        if function is make_factory:
-            return self.make_factory(*args)
+        return self.call_by_name(function.__module__, function.__name__, *args)
 
 
-def factory_maker():
-    return SharedObjectProxy(make_factory)
+def call_by_name(module, name, *args):
+    return getattr(importlib.import_module(module), name)(*args)
 
 
-def run(topic, name, factory_maker):
+def name_caller():
+    return SharedObjectProxy(call_by_name)
+
+
+def run(topic, name, call_by_name):
     """Run a suite here, over objects from elsewhere; return how many methods, and what failed."""
     module = importlib.import_module(f'test.test_sharing.test_generic_{topic}')
     case = getattr(module, name)
-    case.place = Place(factory_maker)
+    case.place = Place(call_by_name)
     try:
         result = unittest.TestResult()
         unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
@@ -56,8 +58,8 @@ class OfSuites:
         """The suite has looked: some make cycles, which end with the interpreters."""
 
     def check(self, topic, name):
-        maker = self.owner().call(factory_maker)
-        count, failed = self.caller().call(run, topic, name, maker)
+        caller = self.owner().call(name_caller)
+        count, failed = self.caller().call(run, topic, name, caller)
         self.assertGreater(count, 5)
         self.assertEqual(failed, [])
 

@@ -1,14 +1,30 @@
 """Files in memory of another interpreter pass CPython's own tests."""
 
+import sys
 import unittest
 from test import test_memoryio
+from unittest import mock
 
 from .generic import add_suites
 
+
+class StreamSetUp:
+
+    def setUp(self):
+        super().setUp()
+        # A test puts there the class that it pickles objects of.
+        self.enterContext(mock.patch.dict(sys.modules, __main__=self.main.cls))
+
+
+def stream_suite(base, source):
+    suite = type(base.__name__, (StreamSetUp, base), {})
+    return suite, {'ioclass': source, 'main': 'sys.modules["__main__"]'}
+
+
 add_suites(globals(), {
-    'BytesIOTest': (test_memoryio.CBytesIOTest, {'ioclass': 'io.BytesIO'}),
-    'StringIOTest': (test_memoryio.CStringIOTest, {'ioclass': 'io.StringIO'}),
-    'PyStringIOTest': (test_memoryio.PyStringIOTest, {'ioclass': '_pyio.StringIO'}),
+    'BytesIOTest': stream_suite(test_memoryio.CBytesIOTest, 'io.BytesIO'),
+    'StringIOTest': stream_suite(test_memoryio.CStringIOTest, 'io.StringIO'),
+    'PyStringIOTest': stream_suite(test_memoryio.PyStringIOTest, '_pyio.StringIO'),
 })
 
 
