@@ -164,8 +164,11 @@ PyThreadState *find_in_interpreter(Owner &owner)
     unsigned long me = PyThread_get_thread_ident();
     PyThreadState *found = nullptr;
     _Py_FOR_EACH_TSTATE_BEGIN(owner.interp, tstate) {
+        // Another thread may be binding its own at this moment.
+        unsigned long bound_to
+            = std::atomic_ref(tstate->thread_id).load(std::memory_order_relaxed);
         const auto &status = tstate->_status;
-        if (tstate->thread_id == me && status.bound && !status.unbound && !status.finalizing
+        if (bound_to == me && status.bound && !status.unbound && !status.finalizing
             && !status.cleared) {
             found = tstate;
             break;

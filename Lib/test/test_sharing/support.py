@@ -6,9 +6,13 @@ import threading
 import time
 import unittest
 from concurrent import interpreters
-from test.support import threading_helper
+from test.support import check_sanitizer, threading_helper
 
 from . import operations
+
+#: A small stack for a thread, with room to destroy what died near its end.  ThreadSanitizer needs
+#: part of a stack itself, and larger frames.
+SMALL_STACK = 1 << 20 if check_sanitizer(thread=True) else 256 * 1024
 
 
 class _Main:

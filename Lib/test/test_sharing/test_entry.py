@@ -8,7 +8,7 @@ from test.support import import_helper, script_helper, threading_helper
 
 from . import residents
 from .residents import Box, Log, Witness, safe_point
-from .support import SharingTestCase
+from .support import SMALL_STACK, SharingTestCase
 
 _interpreters = import_helper.import_module('_interpreters')
 
@@ -198,7 +198,7 @@ class StackTests(SharingTestCase):
     def test_stack_limits_hold_in_every_interpreter(self):
         # Deep recursion in C, in an interpreter that was entered by proxy, on small stacks.
         box = self.sub.call(residents.wrapped, Box)
-        for size in (0, 256 * 1024):
+        for size in (0, SMALL_STACK):
             with self.subTest(size):
                 old = threading.stack_size(size)
                 try:

@@ -11,7 +11,7 @@ from test.support import threading_helper
 
 from . import residents
 from .residents import Box, safe_point
-from .support import SharingTestCase, cells_live
+from .support import SMALL_STACK, SharingTestCase, cells_live
 
 
 def run_threads(count, target, *args):
@@ -183,7 +183,7 @@ class NumbersTests(ThreadTestCase):
 
 class RecursionTests(ThreadTestCase):
 
-    SIZES = (0, 256 * 1024, 1 << 20)
+    SIZES = (0, SMALL_STACK, 1 << 20)
 
     def in_thread(self, size, function, /, *args):
         old = threading.stack_size(size)
