@@ -38,8 +38,10 @@ add_suites(globals(), {
     'DictTest': (mapping_tests.TestHashMappingProtocol, {'type2test': 'dict'}),
     'OrderedDictTest': (OrderedDictTests, {'type2test': 'collections.OrderedDict'}),
     'UserDictTest': (test_userdict.UserDictTest, {'type2test': 'collections.UserDict'}),
-    'CounterTest': (test_collections.TestCounter, test_collections,
-                    {'Counter': 'collections.Counter'}),
+    'CounterTest': (test_collections.TestCounter, test_collections, {
+        'Counter': 'collections.Counter',
+        'CounterSubclassWithSetItem': 'test.test_collections.CounterSubclassWithSetItem',
+        'CounterSubclassWithGet': 'test.test_collections.CounterSubclassWithGet'}),
     'ChainMapTest': (test_collections.TestChainMap, test_collections,
                      {'ChainMap': 'collections.ChainMap'}),
 })

@@ -15,7 +15,7 @@ class DecimalSetUp:
         super().setUp()
         # A test that fails leaves the decimal module replaced.
         self.enterContext(mock.patch.dict(sys.modules))
-        for table in test_decimal.Signals, test_decimal.fractions:
+        for table in test_decimal.Signals, test_decimal.OrderedSignals, test_decimal.fractions:
             self.enterContext(mock.patch.dict(table, {self.decimal: table[test_decimal.C]}))
         self.enterContext(mock.patch.object(test_decimal, 'C', self.decimal))
         self.addCleanup(self.decimal.setcontext, self.decimal.getcontext())
@@ -28,6 +28,23 @@ def decimal_suite(base):
     return type(base.__name__, (DecimalSetUp, base), {}), {'decimal': 'decimal'}
 
 
+class FractionTests(test_fractions.FractionTest):
+
+    def setUp(self):
+        super().setUp()
+        # Each interpreter has a limit.
+        set_here = sys.set_int_max_str_digits
+
+        def set_everywhere(maxdigits):
+            set_here(maxdigits)
+            self.foreign_sys.set_int_max_str_digits(maxdigits)
+        self.enterContext(mock.patch.object(sys, 'set_int_max_str_digits', set_everywhere))
+
+    def testFromNumber(self):
+        # Its own has the class of here as a default argument.
+        super().testFromNumber(test_fractions.F)
+
+
 add_suites(globals(), {
     'IntTest': (test_int.IntTestCases, test_int, {'int': 'int'}),
     'FloatTest': (test_float.GeneralFloatCases, test_float, {'float': 'float'}),
@@ -35,7 +52,9 @@ add_suites(globals(), {
     'FloatFormatTest': (test_float.FormatTestCase, test_float, {'float': 'float'}),
     'FloatHexTest': (test_float.HexFloatTestCase, test_float, {'float': 'float'}),
     'ComplexTest': (test_complex.ComplexTest, test_complex, {'complex': 'complex'}),
-    'FractionTest': (test_fractions.FractionTest, test_fractions, {'F': 'fractions.Fraction'}),
+    'FractionTest': (FractionTests, test_fractions, {
+        'F': 'fractions.Fraction', 'DummyFraction': 'test.test_fractions.DummyFraction',
+        'foreign_sys': 'sys'}),
     'DecimalConstructionTest': decimal_suite(test_decimal.ExplicitConstructionTest),
     'DecimalImplicitTest': decimal_suite(test_decimal.ImplicitConstructionTest),
     'DecimalFormatTest': decimal_suite(test_decimal.FormatTest),
@@ -43,6 +62,8 @@ add_suites(globals(), {
     'DecimalUsabilityTest': decimal_suite(test_decimal.UsabilityTest),
     'DecimalContextTest': decimal_suite(test_decimal.ContextAPItests),
 })
+
+del FractionTests
 
 
 if __name__ == '__main__':

@@ -16,9 +16,9 @@ class StreamSetUp:
         self.enterContext(mock.patch.dict(sys.modules, __main__=self.main.cls))
 
 
-def stream_suite(base, source):
+def stream_suite(base, name):
     suite = type(base.__name__, (StreamSetUp, base), {})
-    return suite, {'ioclass': source, 'main': 'sys.modules["__main__"]'}
+    return suite, {'ioclass': name, 'main': '__main__'}
 
 
 add_suites(globals(), {
