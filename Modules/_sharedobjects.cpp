@@ -91,7 +91,7 @@ PyObject *share_forever(PyObject *, PyObject *object)
 {
     Ref shared = Ref::steal(share_object(object));
     if (shared && PySharedObjectProxy_Check(shared.get())) {
-        as_proxy(shared.get())->armed = false;
+        as_proxy(shared.get())->armed.clear();
         make_immortal(*as_proxy(shared.get()));
     }
     return shared.release();
@@ -166,7 +166,7 @@ PyObject *share_token(PyObject *, PyObject *object)
     if (proxy == nullptr) {
         return nullptr;
     }
-    proxy->armed = false;
+    proxy->armed.clear();
     return make_token(*proxy->cell);
 }
 

@@ -68,9 +68,9 @@ ProxyObject *new_proxy(Owner &here, SharedCell &cell)
     proxy->weakrefs = nullptr;
     proxy->next_in_bucket = nullptr;
     ::new (&proxy->uses) UseCount;
-    proxy->armed = false;
+    ::new (&proxy->armed) Flag;
     proxy->in_table = false;
-    proxy->has_scope = false;
+    ::new (&proxy->has_scope) Flag;
     proxy->owner_id = cell.owner->interp_id;
     PyObject_GC_Track(proxy);
     return proxy;
@@ -138,7 +138,7 @@ void proxy_dealloc(PyObject *self)
     if (proxy.weakrefs != nullptr) {
         PyObject_ClearWeakRefs(self);
     }
-    if (proxy.has_scope) {
+    if (proxy.has_scope.is_set()) {
         forget_open_with(here, proxy);
     }
     give_up_handle(proxy);
@@ -217,13 +217,13 @@ PyObject *wrap_cell(Owner &here, SharedCell &cell, Arming arming)
 {
     bool want_armed = arming == Arming::kArmed;
     ProxyObject *known = find(here, cell);
-    if (known != nullptr && known->armed == want_armed) {
+    if (known != nullptr && known->armed.is_set() == want_armed) {
         drop_handle(cell);
         return reinterpret_cast<PyObject *>(known);
     }
     ProxyObject *proxy = new_proxy(here, cell);
-    if (proxy != nullptr) {
-        proxy->armed = want_armed;
+    if (proxy != nullptr && want_armed) {
+        proxy->armed.set();
     }
     if (known != nullptr) {
         Py_DECREF(known);

@@ -497,8 +497,8 @@ Attribute kind_of_attribute(PyObject *self, PyObject *name)
     const ProxyObject &proxy = *as_proxy(self);
     bool is_proxys = is_name(name, &_Py_ID(__reduce_ex__)) || is_name(name, &_Py_ID(__reduce__))
                      || PyUnicode_EqualToUTF8(name, "__deepcopy__")
-                     || (proxy.armed && is_name(name, &_Py_ID(__enter__)))
-                     || (proxy.has_scope && is_name(name, &_Py_ID(__exit__)));
+                     || (proxy.armed.is_set() && is_name(name, &_Py_ID(__enter__)))
+                     || (proxy.has_scope.is_set() && is_name(name, &_Py_ID(__exit__)));
     return is_proxys ? Attribute::kProxys : Attribute::kObjects;
 }
 

@@ -44,11 +44,10 @@ PyObject *open_scope(PyObject *self)
         PyMem_RawFree(open);
         return nullptr;
     }
-    proxy.armed = false;
     LocalLock lock(here);
     *open = OpenWith{&proxy, scope, 0, here.open_withs};
     here.open_withs = open;
-    proxy.has_scope = true;
+    proxy.has_scope.set();
     return inner;
 }
 
@@ -65,7 +64,7 @@ Scope *take_open_scope(ProxyObject &proxy)
             return nullptr;
         }
         *link = open->next;
-        proxy.has_scope = false;
+        proxy.has_scope.clear();
     }
     Scope *scope = open->scope;
     PyMem_RawFree(open);
@@ -84,7 +83,7 @@ void forget_open_with(Owner &here, ProxyObject &proxy)
         if (open != nullptr) {
             *link = open->next;
         }
-        proxy.has_scope = false;
+        proxy.has_scope.clear();
     }
     if (open != nullptr) {
         open->scope->release();
@@ -95,10 +94,14 @@ void forget_open_with(Owner &here, ProxyObject &proxy)
 PyObject *proxy_enter(PyObject *self, PyObject *)
 {
     ProxyObject &proxy = *as_proxy(self);
-    if (proxy.armed) {
-        return open_scope(self);
+    if (proxy.armed.take()) {
+        PyObject *inner = open_scope(self);
+        if (inner == nullptr) {
+            proxy.armed.set();
+        }
+        return inner;
     }
-    if (proxy.has_scope) {
+    if (proxy.has_scope.is_set()) {
         Owner &here = *owner_of(_PyThreadState_GET());
         LocalLock lock(here);
         if (OpenWith *open = *find_open_with(here, proxy)) {
@@ -111,7 +114,7 @@ PyObject *proxy_enter(PyObject *self, PyObject *)
 PyObject *proxy_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     ProxyObject &proxy = *as_proxy(self);
-    if (proxy.has_scope) {
+    if (proxy.has_scope.is_set()) {
         if (Scope *scope = take_open_scope(proxy)) {
             scope->close();
             scope->release();

@@ -116,7 +116,7 @@ PyObject *cell_from_data(_PyXIData_t *xidata)
 int proxy_to_data(PyThreadState *tstate, PyObject *object, _PyXIData_t *xidata)
 {
     ProxyObject &proxy = *as_proxy(object);
-    proxy.armed = false;
+    proxy.armed.clear();
     if (proxy.uses.released()) {
         raise_released(proxy);
         return -1;
@@ -316,7 +316,7 @@ bool in_pickle_session()
 PyObject *reduce_in_pickle_session(PyObject *object)
 {
     ProxyObject &proxy = *as_proxy(object);
-    proxy.armed = false;
+    proxy.armed.clear();
     if (proxy.uses.released()) {
         raise_released(proxy);
         return nullptr;

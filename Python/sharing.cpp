@@ -352,7 +352,7 @@ int Parcel::pack_attributes(Kind kind, PyObject *value)
 int Parcel::pack_proxy(PyObject *value)
 {
     ProxyObject &proxy = *as_proxy(value);
-    proxy.armed = false;
+    proxy.armed.clear();
     if (proxy.uses.released()) {
         raise_released(proxy);
         return -1;

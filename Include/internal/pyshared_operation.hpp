@@ -44,7 +44,7 @@ enum class Home : uint8_t {
     }
     SharedCell &cell = *self.cell;
     if (cell.owner == &here && !cell.load().dead()) {
-        self.armed = false;
+        self.armed.clear();
         LocalLock lock(here);
         object = Ref::borrow(cell.object);
     }
@@ -90,7 +90,7 @@ public:
     // Errors: false with DeadProxyError, RecursionError or MemoryError set.
     [[nodiscard]] bool start()
     {
-        proxy_.armed = false;
+        proxy_.armed.clear();
         if (!in_use_ || proxy_.cell->load().dead()) [[unlikely]] {
             refuse();
             return false;

@@ -61,6 +61,26 @@ private:
     std::atomic<uint32_t> bits_{0};
 };
 
+// What any thread of the proxy's interpreter may ask and change.  Written only where that changes
+// something: every operation disarms its proxy, and threads that use one proxy would otherwise take
+// its cache line from each other.
+class Flag final {
+public:
+    bool is_set() const { return value_.load(std::memory_order_relaxed); }
+    void set() { value_.store(true, std::memory_order_relaxed); }
+    void clear()
+    {
+        if (is_set()) [[unlikely]] {
+            value_.store(false, std::memory_order_relaxed);
+        }
+    }
+    // Clear it; true for one of those who do so at once, if it was set.
+    bool take() { return is_set() && value_.exchange(false, std::memory_order_relaxed); }
+
+private:
+    std::atomic<bool> value_{false};
+};
+
 struct ProxyObject {
     PyObject_HEAD
     SharedCell *cell;               // one handle, until released and out of use
@@ -68,9 +88,9 @@ struct ProxyObject {
     PyObject *weakrefs;
     ProxyObject *next_in_bucket;    // local lock: the table, or the list of immortal proxies
     UseCount uses;
-    bool armed;                     // fresh from share(): entering it opens a scope
+    Flag armed;                     // fresh from share(): entering it opens a scope
     bool in_table;                  // local lock
-    bool has_scope;                 // entered while armed: see open_with()
+    Flag has_scope;                 // entered while armed: see open_with()
     int64_t owner_id;               // whose object it is, also when the cell is given up
 };
 
