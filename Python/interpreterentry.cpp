@@ -472,7 +472,7 @@ void InterpreterEntry::leave()
     inside_->current_exception = stashed_exception_;
     PyThreadState *from = link_.from;
     DropTargets dropped;
-    if (owner.dropped.count != 0) [[unlikely]] {
+    if (!owner.dropped.empty()) [[unlikely]] {
         take_over_drops(owner, dropped);
     }
     pop_link(link_);
@@ -485,7 +485,7 @@ void InterpreterEntry::leave()
     if (owner.release_queue.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
         dropped.add(owner);
     }
-    if (dropped.count != 0) [[unlikely]] {
+    if (!dropped.empty()) [[unlikely]] {
         add_drops(from, dropped);
     }
 }

@@ -19,6 +19,7 @@
 #include "pyshared_scope.hpp"
 #include "pyshared_slots.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace pyshared {
@@ -274,22 +275,38 @@ void kill_all_cells(Owner &owner, Death why)
 
 void DropTargets::add(Owner &owner)
 {
-    for (int i = 0; i < count; ++i) {
-        if (owners[i] == &owner) {
-            return;
-        }
+    int used = count.load(std::memory_order_relaxed);
+    if (used == kCapacity || std::find(owners, owners + used, &owner) != owners + used) {
+        return;
     }
-    if (count < kCapacity) {
-        retain(owner);
-        owners[count++] = &owner;
+    retain(owner);
+    owners[used] = &owner;
+    count.store(used + 1, std::memory_order_relaxed);
+}
+
+Owner *DropTargets::take()
+{
+    int used = count.load(std::memory_order_relaxed);
+    if (used == 0) {
+        return nullptr;
     }
+    count.store(used - 1, std::memory_order_relaxed);
+    return owners[used - 1];
+}
+
+void DropTargets::take_all(DropTargets &from)
+{
+    int used = from.count.load(std::memory_order_relaxed);
+    std::copy_n(from.owners, used, owners);
+    count.store(used, std::memory_order_relaxed);
+    from.count.store(0, std::memory_order_relaxed);
 }
 
 void take_over_drops(Owner &from, DropTargets &targets)
 {
-    if (from.dropped.count != 0) {
+    if (!from.dropped.empty()) {
         LocalLock lock(from);
-        targets = std::exchange(from.dropped, DropTargets{});
+        targets.take_all(from.dropped);
     }
 }
 
@@ -305,7 +322,7 @@ void take_over_releases(Owner &left, DropTargets &targets)
 
 void add_drops(PyThreadState *tstate, DropTargets &targets)
 {
-    if (targets.count == 0) {
+    if (targets.empty()) {
         return;
     }
     Owner &here = *owner_of(tstate);

@@ -67,12 +67,15 @@ struct NameTableTraits {
 struct DropTargets {
     static constexpr int kCapacity = 16;
     Owner *owners[kCapacity];
-    int count = 0;
+    std::atomic<int> count = 0;     // other threads may look whether it is 0
 
+    bool empty() const { return count.load(std::memory_order_relaxed) == 0; }
     // One that finds no room is left to its own next safe point.
     void add(Owner &owner);
     // The reference goes to the caller; null if there is none left.
-    Owner *take() { return count == 0 ? nullptr : owners[--count]; }
+    Owner *take();
+    // Take all of another one's; there are none here.
+    void take_all(DropTargets &from);
 };
 
 // The shape (see shape_of()) of the type of the object that was shared last.
