@@ -8,6 +8,7 @@
 #include "pyshared_name.hpp"
 
 #include "pyshared_arguments.hpp"
+#include "pyshared_operand.hpp"
 
 #include "pycore_unicodeobject.h"
 
@@ -53,6 +54,7 @@ void call_method_there(Operation &operation, Name name, size_t positional, size_
                        bool has_keywords)
 {
     Parcel &parcel = operation.arguments();
+    const bool may_have_proxies = parcel.may_have_cells();
     Argument<Name> method;
     ArgumentArray there(count + 1);
     bool received = method.unpack(parcel, name) && there.fill([&](size_t i, PyObject **value) {
@@ -63,7 +65,10 @@ void call_method_there(Operation &operation, Name name, size_t positional, size_
         return parcel.unpack(value);
     });
     PyObject *keywords = nullptr;
-    if (!received || !unpack_names(parcel, has_keywords, &keywords)) {
+    if (!received
+        || (may_have_proxies
+            && !arguments_in_kind(operation.object(), method.text.get(), there, 1))
+        || !unpack_names(parcel, has_keywords, &keywords)) {
         operation.pack_error();
         return;
     }

@@ -1,41 +1,28 @@
 // SPDX-License-Identifier: PSF-2.0
-// Operands in kind: what a builtin container is compared and combined with.
+// Operands in kind: what an object that looks into its operands is compared and combined with.
 //
-// Threads:  as for any operation; the operand may change between the copy and its use, as it may
-//           between two items of an ordinary comparison.
+// Threads:  as for any operation; see sharedkind.cpp.
 // Locks:    none.
 // Python:   runs on both sides.
-// See:      Lib/test/test_sharing/operations.py, "in kind".
+// See:      Lib/test/test_sharing/table_containers.py and table_dates.py.
 
 #include "pyshared_operand.hpp"
 
+#include "pyshared_kind.hpp"
 #include "pyshared_operation.hpp"
 
 #include "pycore_long.h"
+#include "pycore_typeobject.h"
 #include "pycore_unicodeobject.h"
+
+#include <cstring>
 
 namespace pyshared {
 namespace {
 
-// Those that can be told from their items.
-PyTypeObject *const kContainers[] = {
-    &PyList_Type, &PyDict_Type, &PySet_Type, &PyTuple_Type, &PyFrozenSet_Type,
-};
-
 bool compares_as(PyTypeObject *type, PyTypeObject *builtin)
 {
     return type->tp_richcompare == builtin->tp_richcompare && PyType_IsSubtype(type, builtin);
-}
-
-// The builtin container that the type is, or is derived from without a comparison of its own.
-PyTypeObject *container_of(PyTypeObject *type)
-{
-    for (PyTypeObject *container : kContainers) {
-        if (compares_as(type, container)) {
-            return container;
-        }
-    }
-    return nullptr;
 }
 
 bool is_view(PyTypeObject *type)
@@ -43,29 +30,53 @@ bool is_view(PyTypeObject *type)
     return type == &PyDictKeys_Type || type == &PyDictItems_Type;
 }
 
-// In its owner: the type and the items of a container, or None for anything else.
-PyObject *object_contents(PyObject *object)
+bool same_operators(PyTypeObject *type, PyTypeObject *base)
 {
-    PyTypeObject *type = container_of(Py_TYPE(object));
-    if (type == nullptr) {
-        Py_RETURN_NONE;
-    }
-    Ref pairs = Ref::steal(type == &PyDict_Type ? PyDict_Items(object) : Py_NewRef(object));
-    Ref items = Ref::steal(pairs ? PySequence_Tuple(pairs.get()) : nullptr);
-    return items ? PyTuple_Pack(2, type, items.get()) : nullptr;
+    const PyNumberMethods *own = type->tp_as_number;
+    const PyNumberMethods *inherited = base->tp_as_number;
+    return own == inherited
+           || (own != nullptr && inherited != nullptr
+               && std::memcmp(own, inherited, sizeof(*own)) == 0);
 }
 
-PyObject *in_kind(PyObject *other)
+// Exactly of a kind; of values also what is derived from one and has no operators of its own.
+bool operates_in_kind(PyTypeObject *type)
 {
-    Ref contents = Ref::steal(on_object<object_contents>(other));
-    if (!contents) {
-        return nullptr;
+    KindOfType found = kind_of(type);
+    return found.kind != nullptr
+           && (found.base == type
+               || (found.kind->takes_copies && same_operators(type, found.base)));
+}
+
+bool is_kinds_own(PyTypeObject *type)
+{
+    KindOfType found = kind_of(type);
+    return found.base == type && found.kind != nullptr && found.kind->takes_copies;
+}
+
+// Is it a method that a kind's type has in C, of this name?
+bool is_kinds_method(PyObject *self, PyObject *name)
+{
+    PyTypeObject *type = PyType_Check(self) ? reinterpret_cast<PyTypeObject *>(self)
+                                            : Py_TYPE(self);
+    Ref method = Ref::steal(_PyType_LookupRef(type, name));
+    bool in_c = method
+                && (Py_IS_TYPE(method.get(), &PyMethodDescr_Type)
+                    || Py_IS_TYPE(method.get(), &PyClassMethodDescr_Type));
+    return in_c && is_kinds_own(PyDescr_TYPE(method.get()));
+}
+
+bool takes_copies(PyObject *callee)
+{
+    if (PyType_Check(callee)) {
+        return is_kinds_own(reinterpret_cast<PyTypeObject *>(callee));
     }
-    if (contents.get() == Py_None) {
-        return Py_NewRef(other);
+    if (!PyCFunction_Check(callee) || PyCFunction_GET_SELF(callee) == nullptr) {
+        return false;
     }
-    return PyObject_CallOneArg(PyTuple_GET_ITEM(contents.get(), 0),
-                               PyTuple_GET_ITEM(contents.get(), 1));
+    const PyMethodDef &definition = *reinterpret_cast<PyCFunctionObject *>(callee)->m_ml;
+    Ref name = Ref::steal(PyUnicode_InternFromString(definition.ml_name));
+    return name && is_kinds_method(PyCFunction_GET_SELF(callee), name.get());
 }
 
 }  // namespace
@@ -74,16 +85,46 @@ PyObject *comparand_in_kind(PyObject *object, PyObject *other)
 {
     PyTypeObject *type = Py_TYPE(object);
     bool looks_inside = PySharedObjectProxy_Check(other)
-                        && (is_view(type) || container_of(type) != nullptr);
-    return looks_inside ? in_kind(other) : Py_NewRef(other);
+                        && (is_view(type) || kind_of(type).compares(type));
+    return looks_inside ? copy_in_kind(other, WhichTypes::kDerived) : Py_NewRef(other);
 }
 
 PyObject *operand_in_kind(PyObject *object, PyObject *other)
 {
     PyTypeObject *type = Py_TYPE(object);
     bool looks_inside = PySharedObjectProxy_Check(other)
-                        && (is_view(type) || container_of(type) == type);
-    return looks_inside ? in_kind(other) : Py_NewRef(other);
+                        && (is_view(type) || operates_in_kind(type));
+    return looks_inside ? copy_in_kind(other, WhichTypes::kExact) : Py_NewRef(other);
+}
+
+bool is_value_in_kind(PyObject *object)
+{
+    KindOfType found = kind_of(Py_TYPE(object));
+    return found.kind != nullptr && found.kind->copied == Copied::kReduced;
+}
+
+PyObject *item_in_kind(PyObject *object, PyObject *item)
+{
+    return PySharedObjectProxy_Check(item) && is_kinds_own(Py_TYPE(object))
+               ? copy_in_kind(item, WhichTypes::kDerived)
+               : Py_NewRef(item);
+}
+
+bool arguments_in_kind(PyObject *callee, PyObject *method, ArgumentArray &arguments, size_t first)
+{
+    size_t i = arguments.find_proxy(first);
+    if (i == arguments.size()
+        || !(method == nullptr ? takes_copies(callee) : is_kinds_method(callee, method))) {
+        return true;
+    }
+    for (; i < arguments.size(); i = arguments.find_proxy(i + 1)) {
+        PyObject *copy = copy_in_kind(arguments.begin()[i], WhichTypes::kDerived);
+        if (copy == nullptr) {
+            return false;
+        }
+        arguments.replace(i, copy);
+    }
+    return true;
 }
 
 PyObject *comparable_value(PyObject *object)

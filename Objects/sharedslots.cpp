@@ -54,10 +54,13 @@ PyObject *call_here(PyObject *object, PyObject *const *arguments, size_t nargsf,
 void call_there(Operation &operation, size_t positional, size_t count, bool has_names)
 {
     Parcel &parcel = operation.arguments();
+    const bool may_have_proxies = parcel.may_have_cells();
     ArgumentArray there(count);
     bool received = there.fill([&](size_t, PyObject **value) { return parcel.unpack(value); });
     PyObject *names = nullptr;
-    if (!received || !unpack_names(parcel, has_names, &names)) {
+    if (!received
+        || (may_have_proxies && !arguments_in_kind(operation.object(), nullptr, there, 0))
+        || !unpack_names(parcel, has_names, &names)) {
         operation.pack_error();
         return;
     }
@@ -144,7 +147,11 @@ int object_set_attribute(PyObject *object, Name name, PyObject *value)
 
 int object_set_item(PyObject *object, PyObject *key, PyObject *value)
 {
-    return value == nullptr ? PyObject_DelItem(object, key) : PyObject_SetItem(object, key, value);
+    if (value == nullptr) {
+        return PyObject_DelItem(object, key);
+    }
+    Ref item = Ref::steal(item_in_kind(object, value));
+    return item ? PyObject_SetItem(object, key, item.get()) : -1;
 }
 
 // An iterator of what the object awaits.  A coroutine is not one itself, as far as the other side
@@ -302,20 +309,56 @@ PyObject *object_round(PyObject *object, PyObject *digits)
 
 // Slots with the proxy on either side
 
-// A slot of the object's own type, called for an operand that came first.  If that operand is a
+// A list that comes first is asked again by the slots of sequences, which `first += proxy` and
+// `first *= proxy` need: they change it.
+bool is_asked_again(PyObject *first)
+{
+    PySequenceMethods *methods = Py_TYPE(first)->tp_as_sequence;
+    return methods != nullptr && methods->sq_inplace_concat != nullptr;
+}
+
+// Where the first operand lives, and was asked before about a proxy: once more, about what it can
+// look into.
+template <auto Function> PyObject *object_with_copy(PyObject *object, PyObject *second)
+{
+    Ref operand = Ref::steal(operand_in_kind(object, second));
+    if (!operand) {
+        return nullptr;
+    }
+    if (PySharedObjectProxy_Check(operand.get()) || is_asked_again(object)) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    return Function(object, operand.get());
+}
+
+bool has_copies(PyObject *object)
+{
+    return crosses_by_value(Py_TYPE(object)) || is_value_in_kind(object);
+}
+
+// A slot of the object's own type, called for an operand that came first.  If that operand stays a
 // proxy its own side was asked before, where it lives; asking again would go round for ever.
 template <auto Function, size_t Offset>
-PyObject *object_reflected(PyObject *object, PyObject *first)
+PyObject *object_reflected(PyObject *object, PyObject *foreign)
 {
-    if (!PySharedObjectProxy_Check(first)) {
-        return Function(first, object);
-    }
     PyNumberMethods *methods = Py_TYPE(object)->tp_as_number;
     binaryfunc slot = methods == nullptr ? nullptr
                                          : *reinterpret_cast<binaryfunc *>(
                                                reinterpret_cast<char *>(methods) + Offset);
-    if (slot == nullptr) {
-        Py_RETURN_NOTIMPLEMENTED;
+    Ref operand = Ref::steal(is_value_in_kind(object) ? operand_in_kind(object, foreign)
+                                                      : Py_NewRef(foreign));
+    if (!operand) {
+        return nullptr;
+    }
+    PyObject *first = operand.get();
+    if (!PySharedObjectProxy_Check(first)) {
+        return is_asked_again(first) ? Py_NewRef(Py_NotImplemented) : Function(first, object);
+    }
+    Ref answer = Ref::steal(has_copies(object)
+                                ? on_object<object_with_copy<Function>>(first, object)
+                                : Py_NewRef(Py_NotImplemented));
+    if (slot == nullptr || answer.get() != Py_NotImplemented) {
+        return answer.release();
     }
     return slot(first, object);
 }
@@ -357,17 +400,33 @@ template <auto Function> PyObject *in_place(PyObject *self, PyObject *other)
     return keep_proxy(self, on_object<object_operator<Function>>(self, other));
 }
 
-PyObject *proxy_in_place_power(PyObject *self, PyObject *exponent, PyObject *modulus)
-{
-    return keep_proxy(self, on_object<PyNumber_InPlacePower>(self, exponent, modulus));
-}
+// Two operands of a power, of which the object is the third.
+struct OperandsInKind {
+    OperandsInKind(PyObject *object, PyObject *one, PyObject *other)
+        : first(Ref::steal(operand_in_kind(object, one))),
+          second(Ref::steal(first ? operand_in_kind(object, other) : nullptr))
+    {
+    }
+    explicit operator bool() const { return static_cast<bool>(second); }
 
+    Ref first;
+    Ref second;
+};
+
+template <auto Function>
 PyObject *object_power_base(PyObject *object, PyObject *exponent, PyObject *modulus)
 {
-    return PyNumber_Power(object, exponent, modulus);
+    OperandsInKind operands(object, exponent, modulus);
+    return operands ? Function(object, operands.first.get(), operands.second.get()) : nullptr;
 }
 
-// As object_reflected().
+PyObject *proxy_in_place_power(PyObject *self, PyObject *exponent, PyObject *modulus)
+{
+    return keep_proxy(self, on_object<object_power_base<PyNumber_InPlacePower>>(self, exponent,
+                                                                                modulus));
+}
+
+// As in object_reflected().
 PyObject *own_power(PyObject *object, PyObject *base, PyObject *exponent, PyObject *modulus)
 {
     PyNumberMethods *methods = Py_TYPE(object)->tp_as_number;
@@ -377,14 +436,43 @@ PyObject *own_power(PyObject *object, PyObject *base, PyObject *exponent, PyObje
     return methods->nb_power(base, exponent, modulus);
 }
 
-PyObject *object_power_exponent(PyObject *object, PyObject *base, PyObject *modulus)
+PyObject *object_power_with_copy(PyObject *object, PyObject *exponent, PyObject *modulus)
 {
-    return PySharedObjectProxy_Check(base) ? own_power(object, base, object, modulus)
-                                           : PyNumber_Power(base, object, modulus);
+    OperandsInKind operands(object, exponent, modulus);
+    if (!operands) {
+        return nullptr;
+    }
+    if (PySharedObjectProxy_Check(operands.first.get())) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    return PyNumber_Power(object, operands.first.get(), operands.second.get());
 }
 
-PyObject *object_power_modulus(PyObject *object, PyObject *base, PyObject *exponent)
+PyObject *object_power_exponent(PyObject *object, PyObject *foreign, PyObject *modulus)
 {
+    OperandsInKind operands(object, foreign, modulus);
+    if (!operands) {
+        return nullptr;
+    }
+    PyObject *base = operands.first.get();
+    if (!PySharedObjectProxy_Check(base)) {
+        return PyNumber_Power(base, object, operands.second.get());
+    }
+    Ref answer = Ref::steal(has_copies(object)
+                                ? on_object<object_power_with_copy>(base, object, modulus)
+                                : Py_NewRef(Py_NotImplemented));
+    return answer.get() == Py_NotImplemented ? own_power(object, base, object, modulus)
+                                             : answer.release();
+}
+
+PyObject *object_power_modulus(PyObject *object, PyObject *foreign, PyObject *other)
+{
+    OperandsInKind operands(object, foreign, other);
+    if (!operands) {
+        return nullptr;
+    }
+    PyObject *base = operands.first.get();
+    PyObject *exponent = operands.second.get();
     bool was_asked = PySharedObjectProxy_Check(base) || PySharedObjectProxy_Check(exponent);
     return was_asked ? own_power(object, base, exponent, object)
                      : PyNumber_Power(base, exponent, object);
@@ -393,7 +481,7 @@ PyObject *object_power_modulus(PyObject *object, PyObject *base, PyObject *expon
 PyObject *proxy_power(PyObject *base, PyObject *exponent, PyObject *modulus)
 {
     if (PySharedObjectProxy_Check(base)) {
-        return on_object<object_power_base>(base, exponent, modulus);
+        return on_object<object_power_base<PyNumber_Power>>(base, exponent, modulus);
     }
     if (PySharedObjectProxy_Check(exponent)) {
         return on_object<object_power_exponent>(exponent, base, modulus);

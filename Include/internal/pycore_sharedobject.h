@@ -41,6 +41,7 @@
    _PyShared_ExceptionMatches      errors.c                           except and except*
    _PyShared_IsInstance, Subclass  _abc.c, abstract.c                 isinstance(proxy, ABC)
    _PyShared_RefuseBases           typeobject.c                       class C(proxy)
+   _PyShared_IsProxyOf, InKind     _datetimemodule.c                  proxied time zones
 */
 
 #ifndef Py_INTERNAL_SHAREDOBJECT_H
@@ -336,6 +337,25 @@ extern PyObject *_PyShared_PickleDumps(_PyShared_dumps dumps,
                                        void **held);
 /* Free what is held, once.  Tstate: any. */
 extern void _PyShared_PickleRelease(void **held);
+
+/* Is the object a proxy of an instance of the class?
+   Tstate: attached.  Errors: -1 with an exception set. */
+static inline int
+_PyShared_IsProxyOf(PyObject *obj, PyTypeObject *cls)
+{
+    return _PyShared_IsProxy(obj) ? _PyShared_IsInstance(obj, (PyObject *)cls) : 0;
+}
+
+/* An equal object of this interpreter, for C code that can do nothing with a proxy: of a date,
+   say; any other proxy stays.  The reference is the function's.
+   Tstate: attached.  Errors: NULL with an exception set. */
+PyAPI_FUNC(PyObject *) _PyShared_CopyInKind(PyObject *proxy);
+
+static inline PyObject *
+_PyShared_InKind(PyObject *obj)
+{
+    return obj != NULL && _PyShared_IsProxy(obj) ? _PyShared_CopyInKind(obj) : obj;
+}
 
 #ifdef __cplusplus
 }

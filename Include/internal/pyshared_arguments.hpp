@@ -6,6 +6,7 @@
 #include "pyshared_parcel.hpp"
 
 #include <cstddef>
+#include <utility>
 
 namespace pyshared {
 
@@ -77,6 +78,24 @@ public:
     }
 
     PyObject *const *begin() const { return all_ + 1; }
+    size_t size() const { return filled_; }
+
+    // The index of the first proxy from `start` on; size() if there is none.
+    size_t find_proxy(size_t start) const
+    {
+        size_t i = start;
+        while (i < filled_ && !PySharedObjectProxy_Check(all_[i + 1])) {
+            ++i;
+        }
+        return i;
+    }
+
+    // Refs: takes over `value`.
+    void replace(size_t index, PyObject *value)
+    {
+        PyObject *old = std::exchange(all_[index + 1], value);
+        Py_DECREF(old);
+    }
 
 private:
     static constexpr size_t kInline = 8;

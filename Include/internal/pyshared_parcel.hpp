@@ -81,6 +81,9 @@ public:
 
     bool at_end() const { return next_ == count_; }
 
+    // May there be cells among what was not unpacked yet?
+    bool may_have_cells() const { return owned_ != 0; }
+
     // Does it keep anything that only the sender can release?
     bool keeps_anything() const { return kept_count_ != 0; }
 

@@ -3,7 +3,7 @@
 import collections
 
 
-Group = collections.namedtuple('Group', 'name subject operands kinds sources')
+Group = collections.namedtuple('Group', 'name subject operands kinds across sources')
 
 #: What an operand can be where the operation is performed:
 #:   plain    as it is: it crosses by value, or is wrapped on its way
@@ -27,10 +27,12 @@ UNARY_KINDS = ('plain', 'subject dead')
 TABLE = []
 
 
-def group(name, subject, sources, *, kinds=KINDS, **operands):
+def group(name, subject, sources, *, kinds=KINDS, across=False, **operands):
+    """Add a group to the table; one that is across is for different interpreters only."""
     lines = tuple(line.strip() for line in sources.splitlines() if line.strip())
     TABLE.append(Group(name, subject, tuple(operands.items()),
-                       tuple(kind for kind in kinds if operands or kind in UNARY_KINDS), lines))
+                       tuple(kind for kind in kinds if operands or kind in UNARY_KINDS),
+                       across, lines))
 
 
 # Operations of more than one group

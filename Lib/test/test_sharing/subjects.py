@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import csv
 import dataclasses
+import datetime
 import enum
 import functools
 
@@ -250,6 +251,32 @@ class Pair(tuple):
 
 class Frozen(frozenset):
     pass
+
+
+class Day(datetime.date):
+    pass
+
+
+class Zone(datetime.tzinfo):
+    """One hour ahead, two in summer."""
+
+    def __repr__(self):
+        return 'Zone()'
+
+    def __eq__(self, other):
+        return isinstance(other, Zone)
+
+    def dst(self, when):
+        return datetime.timedelta(hours=4 <= when.month < 10)
+
+    def utcoffset(self, when):
+        return datetime.timedelta(hours=1) + self.dst(when)
+
+    def tzname(self, when):
+        return f'Z{self.utcoffset(when)}'
+
+
+ZONE = Zone()
 
 
 class IntColor(enum.IntEnum):

@@ -273,6 +273,11 @@ for _name, _subject, _operand, _operators in (
         ('user list', 'collections.UserList((1, [2]))', '[1, [2]]', '')):
     group(f'{_name} with an operand in kind', _subject,
           f'x == y \n y == x \n x != y \n y != x \n {_operators}', y=_operand)
+for _name, _first in dict(list='[1]', deque='collections.deque([1])', dict='{1: 1}').items():
+    _operator = '|' if _name == 'dict' else '+'
+    group(f'{_name} that comes first in place', _first,
+          f'z = u = {_first}; z {_operator}= x; (z, u is z)')
+group('list that comes first repeated in place', '2', 'z = u = [1]; z *= x; (z, u is z)')
 for _name, _subject, _operand in (
         ('IntEnum', 'IntColor.BLUE', 'IntColor.BLUE'), ('subclass of str', 'Text("a")', 'Text("a")'),
         ('subclass of float', 'Real(1.5)', 'Whole(1)'),

@@ -1,6 +1,6 @@
 """Operations of the tests' table: copying, and what the standard library brings."""
 
-from .grouping import COMPARISON, HOME, group
+from .grouping import group
 
 # Copying and pickling
 
@@ -81,13 +81,6 @@ group('dates', 'datetime.datetime(2026, 1, 31, 12)', '''
     x.timetuple()[:3]
     x + 1
 ''')
-group('dates with operands', 'datetime.datetime(2026, 1, 31, 12)', '''
-    x + y
-    x - y
-    y + x
-''', y='datetime.timedelta(days=1)', kinds=HOME)
-group('dates compared', 'datetime.date(2026, 1, 31)', COMPARISON + '\n x - y',
-      y='datetime.date(2026, 1, 30)', kinds=HOME)
 group('paths', 'pathlib.PurePosixPath("/usr/lib")', '''
     x / 'python'
     '/' / x

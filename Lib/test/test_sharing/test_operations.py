@@ -46,12 +46,8 @@ class OperationsTest(Performing):
     """With live operands, or a subject that is dead."""
 
 
-class DeadOperandsTest(Performing):
-    """With operands that are dead.
-
-    Across interpreters only: where nothing crosses, what an operand is is up
-    to the operation.
-    """
+class AcrossTest(Performing):
+    """Where nothing crosses, what an operand is, a proxy or dead, is up to the operation."""
 
 
 def add_test(cls, group, kind):
@@ -69,11 +65,11 @@ def add_test(cls, group, kind):
 
 for group in TABLE:
     for kind in group.kinds:
-        add_test(DeadOperandsTest if kind == 'dead' else OperationsTest, group, kind)
+        add_test(AcrossTest if group.across or kind == 'dead' else OperationsTest, group, kind)
 
 
 add_directions(globals(), OperationsTest)
-add_directions(globals(), DeadOperandsTest, across=True)
+add_directions(globals(), AcrossTest, across=True)
 
 
 if __name__ == '__main__':
