@@ -59,7 +59,7 @@ EXEMPT = {
         IterTest.test_mutating_seq_class_iter_pickle FrozenSetTest.test_copy
         DecimalContextTest.test_copy IntTest.test_small_ints DequeTest.test_copy''',
     LEFT: '''
-        ArrayTest.test_iterator_pickle UserListTest.test_copy StrTest.test_find_many_lengths
+        UserListTest.test_copy StrTest.test_find_many_lengths
         DecimalConstructionTest.test_explicit_from_list BytesTest.test_center
         BytesTest.test_ljust BytesTest.test_rjust ByteArrayTest.test_center
         ByteArrayTest.test_ljust ByteArrayTest.test_rjust ByteArrayTest.test_ord
