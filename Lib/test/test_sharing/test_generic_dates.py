@@ -27,6 +27,8 @@ class ForeignDates(Foreign):
     Its owner warns here.
     """
 
+    OWN = Foreign.OWN | {'place'}
+
     def open(self, place):
         super().open(place)
         self.place = place
