@@ -513,7 +513,7 @@ void _PyShared_SafePoint(PyThreadState *tstate)
     // Looking after one owner may drop what belongs to another one, or to this interpreter.
     for (int round = 0; round < kMostRounds; ++round) {
         drain_if_pending(*here);
-        serve_if_asked(*here);
+        serve_if_asked(*here, tstate);
         Owner *target = take_drop_target(*here);
         if (target == nullptr) {
             return;

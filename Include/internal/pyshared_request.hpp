@@ -23,9 +23,13 @@ namespace pyshared {
 // Tstate: attached to `here`.  Python: runs.  Errors: none.
 void serve_requests(Owner &here);
 
-inline void serve_if_asked(Owner &here)
+// At a safe point.  Not near the end of the stack, where the answer might not find its way: the
+// helper thread of whoever asked does it.
+inline void serve_if_asked(Owner &here, PyThreadState *tstate)
 {
-    if (here.first_request.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
+    constexpr int kMargins = 2;
+    if (here.first_request.load(std::memory_order_relaxed) != nullptr
+        && !_Py_ReachedRecursionLimitWithMargin(tstate, kMargins)) [[unlikely]] {
         serve_requests(here);
     }
 }

@@ -9,7 +9,7 @@ from test.support import script_helper, threading_helper
 
 from . import residents
 from .residents import Box, Log, wait_until
-from .support import SharingTestCase
+from .support import SMALL_STACK, SharingTestCase
 
 TIMEOUT = 30
 
@@ -37,6 +37,18 @@ def spin_while(log):
     while not log:
         pass
     return thread_ident()
+
+
+def stay_at_the_end_of_the_stack(log):
+    """Run where there is no more stack for a call, until the log has an entry."""
+    def deeper(_):
+        try:
+            return list(map(deeper, (1,)))
+        except RecursionError:
+            for _ in range(10_000):
+                pass
+    while not log:
+        deeper(1)
 
 
 class CallSoonTests(SharingTestCase):
@@ -150,6 +162,16 @@ class CallSoonTests(SharingTestCase):
         future.result(TIMEOUT)
         self.assertTrue(wait_until(lambda: where))
         self.assertEqual(where, [0])
+
+    def test_asked_of_an_interpreter_that_is_at_the_end_of_the_stack(self):
+        stop = []
+        spinner = threading.Thread(
+            target=self.sub.call, args=(stay_at_the_end_of_the_stack, SharedObjectProxy(stop)))
+        old = threading.stack_size(SMALL_STACK)
+        with threading_helper.start_threads([spinner], unlock=lambda: stop.append(1)):
+            threading.stack_size(old)
+            futures = [self.sub.call_soon(add, 1) for _ in range(50)]
+            self.assertEqual(len(wait(futures, TIMEOUT).not_done), 0)
 
     def test_interpreters_ask_each_other(self):
         other = self.new_interpreter()
