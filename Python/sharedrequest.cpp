@@ -48,9 +48,25 @@ void runner_dealloc(PyObject *capsule)
     drop_work(static_cast<_PyXIData_t *>(PyCapsule_GetPointer(capsule, kCapsuleName)));
 }
 
+// An interpreter that has begun to end does not wait for what was not begun.
+// Errors: true with InterpreterError set.
+bool is_too_late(const Owner &here)
+{
+    // This call counts itself in before it looks; whoever ends the interpreter looks who is in.
+    if ((here.gate.load(std::memory_order_acquire) & (kGateEnding | kGateClosing)) == 0) {
+        return false;
+    }
+    PyErr_Format(PyExc_InterpreterError, "interpreter %lld was closed before it made the call",
+                 static_cast<long long>(here.interp_id));
+    return true;
+}
+
 // Do the work: unpacked here, in the interpreter that serves, so that what goes wrong is told.
 PyObject *run_work(PyObject *capsule, PyObject *)
 {
+    if (is_too_late(*owner_of(_PyThreadState_GET()))) {
+        return nullptr;
+    }
     auto *work = static_cast<_PyXIData_t *>(PyCapsule_GetPointer(capsule, kCapsuleName));
     Ref call = Ref::steal(work == nullptr ? nullptr : _PyXIData_NewObject(work));
     if (!call) {

@@ -5,11 +5,13 @@ import unittest
 from concurrent import interpreters
 from concurrent.futures import CancelledError, wait
 from concurrent.interpreters import InterpreterError, NotShareableError, SharedObjectProxy
-from test.support import script_helper, threading_helper
+from test.support import import_helper, script_helper, threading_helper
 
 from . import residents
 from .residents import Box, Log, wait_until
 from .support import SMALL_STACK, SharingTestCase
+
+_sharedobjects = import_helper.import_module('_sharedobjects')
 
 TIMEOUT = 30
 
@@ -162,6 +164,33 @@ class CallSoonTests(SharingTestCase):
         future.result(TIMEOUT)
         self.assertTrue(wait_until(lambda: where))
         self.assertEqual(where, [0])
+
+    def test_not_begun_in_an_interpreter_that_ends(self):
+        interp = self.new_interpreter()
+        taken, ending, answered = (threading.Event() for _ in range(3))
+        called, outcomes = [], []
+
+        def at_exit():
+            ending.set()
+            answered.wait(TIMEOUT)
+
+        def reply(run):
+            taken.set()
+            ending.wait(TIMEOUT)
+            outcomes.append(residents.attempt(run))
+            answered.set()
+        interp.prepare_main(at_exit=SharedObjectProxy(at_exit))
+        interp.exec('import atexit; atexit.register(at_exit)')
+        _sharedobjects._ask(interp.id, reply,
+                            (residents.append_to, (SharedObjectProxy(called), 1), None))
+        server = threading.Thread(target=_sharedobjects._serve, args=(interp.id,))
+        closer = threading.Thread(target=interp.close)
+        with threading_helper.start_threads([server]):
+            self.assertTrue(taken.wait(TIMEOUT))
+            with threading_helper.start_threads([closer]):
+                pass
+        self.assertEqual(called, [])
+        self.assertEqual(outcomes[0][0], 'InterpreterError')
 
     def test_asked_of_an_interpreter_that_is_at_the_end_of_the_stack(self):
         stop = []
