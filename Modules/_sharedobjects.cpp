@@ -232,6 +232,16 @@ PyDoc_STRVAR(check_packing_doc,
 "check_packing($module, obj, /)\n--\n\n"
 "Raise an exception if the object cannot be an argument of a proxy's method.");
 
+PyDoc_STRVAR(refuse_bases_doc,
+"refuse_bases($module, bases, /)\n--\n\n"
+"Raise TypeError if one of a tuple of bases is a proxy.");
+
+int refuse_bases(PyObject *bases)
+{
+    Ref all = Ref::steal(PySequence_Tuple(bases));
+    return all && _PyShared_RefuseBases(all.get()) == 0 ? 0 : -1;
+}
+
 PyDoc_STRVAR(unwrap_doc,
 "unwrap($module, obj, /)\n--\n\n"
 "Return the object behind a proxy, in its owner; anything else as it is.");
@@ -436,6 +446,7 @@ PyMethodDef module_methods[] = {
     {"check_crossing", call_with<check_crossing>, METH_O, check_crossing_doc},
     {"check_pickling", call_with<check_pickling>, METH_O, check_pickling_doc},
     {"check_packing", call_with<check_packing>, METH_O, check_packing_doc},
+    {"refuse_bases", call_with<refuse_bases>, METH_O, refuse_bases_doc},
     {"unwrap", unwrap, METH_O, unwrap_doc},
     {"prepare_copy", prepare_copy_of, METH_VARARGS, prepare_copy_doc},
     {"_arrive", arrive, METH_O, arrive_doc},

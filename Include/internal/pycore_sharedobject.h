@@ -40,8 +40,8 @@
    _PyShared_IsExceptionClass      ceval.c, exceptions.c              except and except*
    _PyShared_ExceptionMatches      errors.c                           except and except*
    _PyShared_IsInstance, Subclass  _abc.c, abstract.c                 isinstance(proxy, ABC)
-   _PyShared_RefuseBases           typeobject.c                       class C(proxy)
-   _PyShared_IsProxyOf, InKind     _datetimemodule.c                  proxied time zones
+   _PyShared_RefuseBases           typeobject.c, types.py             class C(proxy)
+   _PyShared_IsProxyOf, InKind     _datetimemodule.c, cursor.c        zones, parameters
 */
 
 #ifndef Py_INTERNAL_SHAREDOBJECT_H
@@ -56,6 +56,7 @@ extern "C" {
 
 #include "cpython/sharedobject.h"
 #include "pycore_crossinterp.h"   // _PyXIData_t
+#include "pycore_interp.h"        // PyInterpreterState
 #include "pycore_tstate.h"        // _PyThreadStateImpl
 
 /* What C code may see of an owner record (interp->xi.shared): its first

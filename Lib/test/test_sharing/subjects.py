@@ -352,3 +352,49 @@ def rows_of_new_table(connection):
     connection.executescript('create table t (a, b)')
     connection.executemany('insert into t values (?, ?)', ((1, 'a'), (2, 'b')))
     return connection.execute('select * from t order by a').fetchall()
+
+
+def rows_inserted(connection, rows, values='?, ?'):
+    connection.execute('create table t (a, b)')
+    connection.executemany(f'insert into t values ({values})', rows)
+    return connection.execute('select * from t').fetchall()
+
+
+def row_as_dict(cursor, row):
+    return dict(zip((name for name, *_ in cursor.description), row))
+
+
+def upper(text):
+    return str(text).upper()
+
+
+def fail():
+    return 1 / 0
+
+
+def descending(a, b):
+    return (a < b) - (a > b)
+
+
+def deny(*what):
+    return 1        # sqlite3.SQLITE_DENY
+
+
+class Total:
+    """An aggregate function of a database."""
+
+    def __init__(self):
+        self.total = 0
+
+    def step(self, value):
+        self.total += value
+
+    def finalize(self):
+        return self.total
+
+
+class Adapted:
+    """Knows what it is to a database."""
+
+    def __conform__(self, protocol):
+        return 'adapted'

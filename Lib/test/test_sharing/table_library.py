@@ -103,6 +103,37 @@ group('database', 'sqlite3.connect(":memory:")', '''
     [row for row in x.execute('values (1), (2)')]
     x.close(); x.execute('select 1')
 ''')
+group('parameters of statements', 'sqlite3.connect(":memory:")', '''
+    x.execute('select :a, :b', {'a': 1, 'b': 'two'}).fetchone()
+    x.execute('select :a', collections.OrderedDict(a=1)).fetchone()
+    x.execute('select :a', collections.defaultdict(int)).fetchone()
+    x.execute('select :a', collections.UserDict(a=1)).fetchone()
+    x.execute('select :a', {}).fetchone()
+    x.execute('select ?', {'a': 1}).fetchone()
+    x.cursor().execute('select :a', {'a': 5}).fetchall()
+    x.execute('select ?, ?', [1, None]).fetchone()
+    x.execute('select ?', collections.deque([1])).fetchone()
+    x.execute('select ?', [1, 2])
+    x.execute('select ?', 5)
+    x.execute('select ?', (bytearray(b'abc'),)).fetchone()
+    rows_inserted(x, [(1, 2), [3, 4]])
+    rows_inserted(x, iter([(1, 2), (3, 4)]))
+    rows_inserted(x, ((n, n) for n in range(3)))
+    rows_inserted(x, [{'a': 1, 'b': 2}, {'a': 3, 'b': 4}], ':a, :b')
+''')
+# Of functions that know nothing of the connection: else it were a cycle across interpreters.
+group('callbacks of a database', 'sqlite3.connect(":memory:")', '''
+    x.create_function('upper2', 1, upper); x.execute('select upper2("a")').fetchone()
+    x.create_function('fail', 0, fail); x.execute('select fail()').fetchone()
+    x.create_aggregate('total2', 1, Total); x.execute('select total2(5)').fetchone()
+    x.create_collation('last', descending); x.execute('select "a" < "b" collate last').fetchone()
+    x.row_factory = row_as_dict; x.execute('select 1 as a, 2 as b').fetchone()['b']
+    x.text_factory = upper; x.execute('select "abc"').fetchone()
+    x.set_authorizer(deny); x.execute('select 1')
+    seen = []; x.set_trace_callback(seen.append); x.execute('select 1'); seen
+    x.execute('select ?', (Adapted(),)).fetchone()
+    list(x.iterdump())
+''')
 group('cursor', 'sqlite3.connect(":memory:").execute("values (1, 2.5), (2, null)")', '''
     x.fetchone(), x.fetchone(), x.fetchone()
     x.fetchmany(1), x.fetchall()

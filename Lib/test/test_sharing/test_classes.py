@@ -246,12 +246,16 @@ def derive_by_new_class(base):
     types.new_class('Derived', (base,))
 
 
+def derive_second_by_new_class(base):
+    types.new_class('Derived', (Local, base))
+
+
 def derive_by_type(base):
     type('Derived', (base,), {})
 
 
 DERIVE = [derive_by_statement, derive_second, derive_first_of_two, derive_with_metaclass,
-          derive_by_new_class, derive_by_type]
+          derive_by_new_class, derive_second_by_new_class, derive_by_type]
 
 
 def error_of(derive, base):
