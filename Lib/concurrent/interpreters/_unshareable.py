@@ -1,5 +1,6 @@
 """What tells where, in what should cross and does not, the part is that cannot."""
 
+import re
 import types
 
 import _sharedobjects
@@ -7,6 +8,10 @@ from _interpreters import NotShareableError
 
 # How deep is looked.
 _DEPTH = 30
+
+# What the base says of a call's function, and of what it returned.
+_OF_FUNCTIONS = 'only stateless functions are shareable', 'func not shareable'
+_OF_RESULTS = 'object does not support cross-interpreter data'
 
 
 def _parts(obj):
@@ -85,10 +90,34 @@ def unshareable(exc, *wholes, **roots):
 def unshareable_call(exc, callable, args, kwargs):
     """Return what to raise when exc says that a part of a call did not cross.
 
-    A function crosses as its code, which no check here can tell.
+    A function crosses as its code, which no check here can tell: what the base says of it does.
     """
-    wholes = [] if isinstance(callable, types.FunctionType) else [('callable', callable)]
-    return unshareable(exc, *wholes, args=args, kwargs=kwargs)
+    is_function = isinstance(callable, types.FunctionType)
+    wholes = [] if is_function else [('callable', callable)]
+    found = unshareable(exc, *wholes, args=args, kwargs=kwargs)
+    if found is not exc:
+        return found
+    name = getattr(callable, '__qualname__', type(callable).__qualname__)
+    if str(exc) in _OF_FUNCTIONS and is_function:
+        text = (f'callable, the function {name!r}, cannot cross to another interpreter: '
+                f'{_reason(exc)} (pass what it needs as arguments, import it from a module there, '
+                f'or share() it: then it runs here)')
+    elif str(exc) == _OF_RESULTS:
+        text = (f'the result of {name!r} cannot cross to another interpreter: '
+                f'{_reason(exc)} (let it return a proxy of it, by share())')
+    else:
+        return exc
+    result = NotShareableError(text)
+    result.__cause__ = exc.__cause__
+    return result
+
+
+def _reason(exc):
+    """Return why: the message of the cause, which may be a traceback of another interpreter."""
+    text = str(exc.__cause__ or exc)
+    text, _, _ = text.partition('\n\nThe above exception was the direct cause')
+    messages = re.findall(r'^[\w.]+: (.+)', text, re.MULTILINE)
+    return messages[-1] if messages else text
 
 
 def note_argument(exc, arguments, names):

@@ -39,6 +39,10 @@ class Holder:
         vars(self).update(attributes)
 
 
+def new_lock():
+    return threading.Lock()
+
+
 class CallableHolder(Holder):
     def __call__(self, *args):
         pass
@@ -107,10 +111,28 @@ class UnshareableTests(SharingTestCase):
                         call(callable, 1)
                     self.check(error, f'callable{path}', type_name)
 
-    def test_a_call_of_a_function_whose_result_does_not_cross(self):
-        with self.assertRaises(NotShareableError) as error:
-            self.sub.call(lambda: __import__('threading').Lock())
-        self.assertNotIn('callable', str(error.exception))
+    def test_a_call_names_the_function_whose_result_does_not_cross(self):
+        for function in new_lock, lambda: __import__('threading').Lock():
+            with self.subTest(function):
+                with self.assertRaises(NotShareableError) as error:
+                    self.sub.call(function)
+                self.assertEqual(
+                    str(error.exception),
+                    f'the result of {function.__qualname__!r} cannot cross to another interpreter: '
+                    f"cannot pickle '_thread.lock' object (let it return a proxy of it, by share())")
+
+    def test_a_call_names_the_function_that_does_not_cross(self):
+        variable = 1
+        for why, function in (('closures not supported', lambda: variable),
+                              ('globals not supported', lambda: interpreters)):
+            with self.subTest(why):
+                with self.assertRaises(NotShareableError) as error:
+                    self.sub.call(function)
+                self.assertStartsWith(
+                    str(error.exception),
+                    f'callable, the function {function.__qualname__!r}, cannot cross to another '
+                    f'interpreter: {why} (pass what it needs')
+                self.assertIs(type(error.exception.__cause__), ValueError)
 
     def test_a_queue_and_prepare_main_name_the_part(self):
         for source, path, type_name in UNSHAREABLE:
