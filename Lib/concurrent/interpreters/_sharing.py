@@ -7,6 +7,7 @@ import contextvars
 import sys
 import threading
 import weakref
+from functools import partial
 
 import _sharedobjects
 from _interpreters import InterpreterError, NotShareableError
@@ -105,6 +106,110 @@ def _show_shared_objects():
               sep='\n  ', file=sys.stderr, flush=True)
 
 
+class _AskedCall:
+    """A call that another interpreter was asked to make, and its future.
+
+    A helper thread completes the future when it has left the other
+    interpreter, so that the future's callbacks may close that.
+    """
+
+    def __init__(self, interp_id):
+        from concurrent.futures import Future
+        self.future = Future()
+        self._interp_id = interp_id
+        self._lock = threading.Lock()
+        self._complete = None           # _lock
+        self._is_answered = False       # _lock
+        self._has_helper = True         # _lock
+        self._answered = threading.Lock()
+        self._answered.acquire()
+
+    def make(self, run):
+        """Make the call, in a thread that is inside the other interpreter."""
+        if not self.future.set_running_or_notify_cancel():
+            self._answer(None)
+            return
+        try:
+            result = run()
+        except BaseException as exc:
+            # It may end after it has come to the request, and before the call.
+            ended = (isinstance(exc, DeadProxyError)
+                     and type(run) is SharedObjectProxy and not is_alive(run))
+            exc.__traceback__ = exc.__traceback__.tb_next   # Not this frame: it holds the future.
+            self._answer(partial(self.future.set_exception, self._too_late() if ended else exc))
+        else:
+            self._answer(partial(self.future.set_result, result))
+
+    def refuse(self):
+        """The other interpreter ends, or was not there any more after a fork.
+
+        In the child of a fork there is no helper.
+        """
+        self._answer(None)
+        self._fail(self._too_late())
+
+    def lose(self):
+        """Unless it was answered: nobody will, for want of memory or as this interpreter ends."""
+        self._answer(partial(self._fail, InterpreterError(
+            f'interpreter {self._interp_id} could not make the call')))
+
+    def help(self):
+        """Have the request served, by this thread if no other does, and complete the future."""
+        _sharedobjects._serve(self._interp_id)
+        self._answered.acquire()
+        self._finish()
+
+    def help_without_waiting(self):
+        """The same for a thread that may be serving requests itself."""
+        _sharedobjects._serve(self._interp_id)
+        with self._lock:
+            self._has_helper = False
+            is_answered = self._is_answered
+        if is_answered:
+            self._finish()
+
+    def _too_late(self):
+        return InterpreterError(
+            f'interpreter {self._interp_id} was closed before it made the call')
+
+    def _fail(self, error):
+        if self.future.running() or self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
+
+    def _answer(self, complete):
+        with self._lock:
+            if self._is_answered:
+                return
+            self._is_answered = True
+            self._complete = complete
+            has_helper = self._has_helper
+        if has_helper:
+            self._answered.release()
+        else:
+            self._finish()
+
+    def _finish(self):
+        complete, self._complete = self._complete, None
+        if complete is not None:
+            complete()
+
+
+class _Reply:
+    """What the other interpreter calls, with what makes the call, or with None."""
+
+    def __init__(self, asked):
+        self._asked = asked
+
+    def __call__(self, run):
+        if run is None:
+            self._asked.refuse()
+        else:
+            self._asked.make(run)
+
+    def __del__(self):
+        self._asked.lose()
+
+
 def call_soon(self, callable, /, *args, **kwargs):
     """Ask the interpreter to call the object, without waiting for it.
 
@@ -114,40 +219,23 @@ def call_soon(self, callable, /, *args, **kwargs):
     interpreter, between two bytecodes, as a signal handler would be; if
     none does, a helper thread is started.  Calls start in the order they
     were asked for.  The future can be cancelled until the call starts.  If
-    the interpreter is closed first, it fails with InterpreterError.
+    the interpreter is closed first, it fails with InterpreterError.  Its
+    callbacks run in a thread of the interpreter that asked, and may close
+    the other one.
     """
-    from concurrent.futures import Future
-    future = Future()
-    too_late = InterpreterError(f'interpreter {self.id} was closed before it made the call')
-
-    def reply(run):
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            if run is None:
-                raise too_late
-            result = run()
-        except BaseException as exc:
-            # It may end after it has come to the request, and before the call.
-            ended = (isinstance(exc, DeadProxyError)
-                     and type(run) is SharedObjectProxy and not is_alive(run))
-            future.set_exception(too_late if ended else exc)
-        else:
-            future.set_result(result)
-
+    asked = _AskedCall(self.id)
     try:
-        _sharedobjects._ask(self.id, reply, (callable, args, kwargs or None))
+        _sharedobjects._ask(self.id, _Reply(asked), (callable, args, kwargs or None))
     except NotShareableError as exc:
         raise unshareable_call(exc, callable, args, kwargs)
     # A thread that runs there may stop to do so before it comes to a safe
     # point, so there is always one that goes and looks.
-    helper = threading.Thread(target=_sharedobjects._serve, args=(self.id,))
     try:
-        helper.start()
+        threading.Thread(target=asked.help).start()
     except RuntimeError:
         # Too late for new threads: this interpreter is ending.
-        _sharedobjects._serve(self.id)
-    return future
+        asked.help_without_waiting()
+    return asked.future
 
 
 def pass_on_interrupt(excinfo, /):

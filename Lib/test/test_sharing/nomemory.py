@@ -470,12 +470,11 @@ def cycles(world):
 
 # Bodies: the base's ways to cross.  What cannot cross is left out: Python code looks for it, and
 # an exception that Python code handles may be lost in the base when memory is out (leaving a frame
-# that a traceback holds clears the error, if the frame before it has no object yet).  So are texts
-# and bytes: the base refuses them without having set an exception, which its assertions look for.
+# that a traceback holds clears the error, if the frame before it has no object yet).
 
 @body(quick=True)
 def queues(world):
-    for value in (world.box, 5, (1, world.mine)):
+    for value in (world.box, 5, 'text', b'bytes', (1, world.mine)):
         try:
             world.queue.put(value)
         finally:
@@ -483,8 +482,40 @@ def queues(world):
                 world.queue.get()
 
 
-# Bodies: interpreters that come and go.  The base's own creating does not survive a lack of memory,
-# so that it is not in the sweep.
+# Bodies: sessions
+
+SESSION_ERRORS = (interpreters.InterpreterError, interpreters.ExecutionFailed,
+                  interpreters.NotShareableError)
+
+
+@body(*SESSION_ERRORS, quick=True)
+def session_calls(world):
+    assert world.subs[0].call(residents.same, (5, world.mine))[0] == 5
+
+
+@body(*SESSION_ERRORS)
+def session_calls_by_copy(world):
+    world.subs[0].call(dict, [(1, world.mine)], value=['copied'])
+
+
+@body(*SESSION_ERRORS)
+def session_that_fails(world):
+    world.subs[0].call(fail, KeyError, 'failed')
+
+
+@body(*SESSION_ERRORS, quick=True)
+def session_that_prepares(world):
+    world.subs[0].prepare_main(number=5, mine=world.mine, words=('a', 'b'))
+
+
+@body(*SESSION_ERRORS, ValueError)     # Of marshal, about a part of the code.
+def session_that_executes(world):
+    world.subs[0].exec('number = 5')
+    world.subs[0].exec('1 / 0')
+
+
+# Bodies: interpreters that come and go.  Making one is not in the sweep: if that fails half way, the
+# base ends what it has with Py_EndInterpreter(), which uses what is not there yet.
 
 class Visitor:
     """A new interpreter for each run."""
@@ -527,6 +558,7 @@ class Leaver:
 @body(quick=True, around=Leaver)
 def closing(world, interp):
     interp.close()
+
 
 
 # Running the sweeps

@@ -261,6 +261,14 @@ def same(value):
     return value
 
 
+def spin_while(log):
+    """Run Python code until the log has an entry; return which thread did."""
+    import threading
+    while not log:
+        pass
+    return threading.get_ident()
+
+
 def keep_value(name, source):
     kept[name] = kept[source].value
 

@@ -35,19 +35,26 @@ class PassingThroughTests(SharingTestCase):
             interp.close()
             self.assertEqual(log.entries, [('gone', interp.id)])
 
-    def test_close_waits_for_the_callbacks_of_a_future(self):
-        interp = self.new_interpreter()
-        go_on, called = threading.Event(), []
+    def test_callback_of_a_future_closes_the_interpreter(self):
+        # Whoever served the request, and whether it went well or not.
+        for call in (residents.safe_point, residents.same):
+            for busy in (False, True):
+                interp = interpreters.create()
+                stop, done = [], threading.Event()
+                spinners = [threading.Thread(
+                    target=lambda: interp.call(residents.spin_while, SharedObjectProxy(stop)))]
 
-        def linger(future):
-            time.sleep(0.2)
-            called.append(future.result())
-        future = interp.call_soon(residents.call, SharedObjectProxy(go_on.wait), 30)
-        future.add_done_callback(linger)
-        go_on.set()
-        self.assertIs(future.result(30), True)
-        interp.close()
-        self.assertEqual(called, [True])
+                def close(future):
+                    stop.append(1)
+                    for spinner in spinners[:busy]:
+                        spinner.join()
+                    interp.close()
+                    done.set()
+                with self.subTest(call=call, busy=busy):
+                    with threading_helper.start_threads(spinners[:busy]):
+                        interp.call_soon(call).add_done_callback(close)
+                        self.assertTrue(done.wait(30))
+                    self.assertNotIn(interp, interpreters.list_all())
 
     def test_close_while_a_request_is_served_counts_it_as_a_call(self):
         interp = self.new_interpreter()

@@ -165,11 +165,11 @@ class ForkTests(unittest.TestCase):
             InterpreterError = interpreters.InterpreterError
             from unittest import mock
             # Without a helper, nobody comes.
-            with mock.patch('threading.Thread.start'):
+            with mock.patch('threading.Thread.start', autospec=True) as start:
                 future = interp.call_soon(int)
             ''', after='''
-            import _sharedobjects
-            _sharedobjects._serve(interp.id)
+            [helper] = start.call_args.args
+            helper.run()
             assert future.result(60) == 0
             ''')
 

@@ -34,13 +34,6 @@ def thread_ident():
     return threading.get_ident()
 
 
-def spin_while(log):
-    """Run Python code until the log has an entry."""
-    while not log:
-        pass
-    return thread_ident()
-
-
 def stay_at_the_end_of_the_stack(log):
     """Run where there is no more stack for a call, until the log has an entry."""
     def deeper(_):
@@ -107,7 +100,7 @@ class CallSoonTests(SharingTestCase):
     def test_busy_interpreter_is_interrupted_for_it(self):
         stop, idents = [], []
         spinner = threading.Thread(
-            target=lambda: idents.append(self.sub.call(spin_while, SharedObjectProxy(stop))))
+            target=lambda: idents.append(self.sub.call(residents.spin_while, SharedObjectProxy(stop))))
         with threading_helper.start_threads([spinner], unlock=lambda: stop.append(1)):
             futures = [self.sub.call_soon(thread_ident) for _ in range(50)]
             self.assertEqual(len(wait(futures, TIMEOUT).not_done), 0)
