@@ -30,6 +30,7 @@
 #include <new>
 #include <utility>
 
+#include <sched.h>
 #include <unistd.h>
 
 namespace pyshared {
@@ -100,6 +101,16 @@ struct Obstacles {
     uint64_t count = 0;
 };
 
+// The gate as it is when nobody is just deciding in begin_end().
+uint64_t decided_gate(const Owner &owner, uint64_t gate)
+{
+    while ((gate & kGateDeciding) != 0) {
+        sched_yield();
+        gate = owner.gate.load();
+    }
+    return gate;
+}
+
 // Set `ending`, unless something is in the way.  From here on no calls begin, but from there.
 Obstacles begin_end(Owner &owner)
 {
@@ -111,7 +122,7 @@ Obstacles begin_end(Owner &owner)
         if (calls_in_flight(gate) != 0) {
             return {Obstacle::kCalls, calls_in_flight(gate)};
         }
-    } while (!owner.gate.compare_exchange_weak(gate, gate | kGateEnding));
+    } while (!owner.gate.compare_exchange_weak(gate, gate | kGateEnding | kGateDeciding));
     Obstacles found{Obstacle::kNone};
     // Pairs with begin_session(): one of the two sees the other.
     if (owner.sessions.load() != 0) {
@@ -121,9 +132,9 @@ Obstacles begin_end(Owner &owner)
     else if (int64_t exports = owner.exports.load(); exports != 0) {
         found = {Obstacle::kBuffers, static_cast<uint64_t>(exports)};
     }
-    if (found.what != Obstacle::kNone) {
-        owner.gate.fetch_and(~kGateEnding);
-    }
+    // Who came meanwhile has waited in decided_gate(), neither refused nor inside.
+    bool withdrawn = found.what != Obstacle::kNone;
+    owner.gate.fetch_and(~(withdrawn ? kGateEnding | kGateDeciding : kGateDeciding));
     return found;
 }
 
@@ -179,6 +190,7 @@ void wake_closer(Owner &owner)
 
 bool may_stay(const Owner &owner, uint64_t gate, Visit visit)
 {
+    gate = decided_gate(owner, gate);
     return (gate & kGateClosing) == 0
            && (visit == Visit::kPassing || this_thread_is_inside(owner.interp));
 }
@@ -191,7 +203,7 @@ Owner *begin_session(const PyInterpreterState *interp)
         if (owner->interp == interp) {
             owner->sessions.fetch_add(1);
             // Pairs with begin_end().
-            uint64_t gate = owner->gate.load();
+            uint64_t gate = decided_gate(*owner, owner->gate.load());
             if ((gate & kGateClosing) == 0 && ((gate & kGateEnding) == 0 || inside)) {
                 return owner;
             }

@@ -175,11 +175,12 @@ private:
     Owner &owner_;
 };
 
-// The gate: two flags, the number of threads inside, and of how many of those only pass through.
+// The gate: flags, the number of threads inside, and of how many of those only pass through.
 
 inline constexpr uint64_t kGateClosing = 1;     // nobody enters any more
 inline constexpr uint64_t kGateEnding = 2;      // somebody ends it; calls only come from there
-inline constexpr uint64_t kGateEntry = 4;
+inline constexpr uint64_t kGateDeciding = 4;    // with `ending`: for an instant; it may be withdrawn
+inline constexpr uint64_t kGateEntry = 8;
 inline constexpr uint64_t kGatePassing = uint64_t{1} << 32;
 
 // What a thread does inside: a call, which has to come to its end before the interpreter can be
@@ -200,7 +201,7 @@ inline void leave_gate(Owner &owner, Visit visit)
     }
 }
 
-// May a thread stay that has entered a gate with these flags?
+// May a thread stay that has entered a gate with these flags?  Waits for one who is just deciding.
 bool may_stay(const Owner &owner, uint64_t gate, Visit visit);
 
 // Step inside the owner's gate; false if it is closing or gone.

@@ -131,6 +131,20 @@ class RaceTests(SharingTestCase):
         held.release()
         interp.close()
 
+    def test_refused_close_refuses_nobody_else(self):
+        interp = self.new_interpreter()
+        box = interp.call(residents.wrapped, Box)
+        held = memoryview(interp.call(residents.wrapped, bytearray, b'held'))
+
+        def use():
+            box.make()
+            self.tries(lambda: interp.exec('x = 1'))
+        with used_by_threads(use, (), times=self.USES) as errors:
+            for _ in range(200):
+                self.assertFalse(closes(interp))
+        self.assertEqual(errors, [])
+        held.release()
+
 
 class AtExitTests(SharingTestCase):
     """While it closes, an interpreter's own threads and callbacks are still at home."""
