@@ -190,6 +190,10 @@ int pack_members(Parcel &parcel, PyObject *exception)
     if (!is_any_group(exception)) {
         return pack_number(parcel, 0);
     }
+    RecursionGuard guard(" while an exception group crosses");
+    if (!guard.entered()) {
+        return -1;
+    }
     PyObject *members = reinterpret_cast<PyBaseExceptionGroupObject *>(exception)->excs;
     Py_ssize_t count = PyTuple_GET_SIZE(members);
     if (pack_number(parcel, count) < 0) {
@@ -368,10 +372,6 @@ int pack_as_it_is(Parcel &parcel, PyObject *exception)
 
 int pack_any(Parcel &parcel, PyObject *exception)
 {
-    RecursionGuard guard(" while an exception group crosses");
-    if (!guard.entered()) {
-        return -1;
-    }
     Parcel::Mark mark = parcel.mark();
     if (pack_as_it_is(parcel, exception) == 0) {
         return 0;

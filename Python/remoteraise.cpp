@@ -96,6 +96,10 @@ PyObject *receive_builtin(Parcel &parcel)
 // A list, empty for what is no group.
 Ref receive_members(Parcel &parcel)
 {
+    RecursionGuard guard(" while an exception group crosses");
+    if (!guard.entered()) {
+        return {};
+    }
     long long count;
     Ref members = Ref::steal(next_number(parcel, count) ? PyList_New(0) : nullptr);
     for (long long i = 0; members && i < count; ++i) {
@@ -263,10 +267,6 @@ PyObject *receive_home(Parcel &parcel)
 // Refs: new.  Errors: null with an exception set, which then stands for the one that was sent.
 PyObject *receive(Parcel &parcel)
 {
-    RecursionGuard guard(" while an exception group crosses");
-    if (!guard.entered()) {
-        return nullptr;
-    }
     long long form;
     if (parcel.at_end()) {
         return PyErr_NoMemory();
