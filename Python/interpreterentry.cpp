@@ -361,14 +361,19 @@ bool has_pending_calls(const PyInterpreterState *interp)
     return _Py_atomic_load_int32_relaxed(&interp->ceval.pending.npending) != 0;
 }
 
-// Does something wait to be done there, and nobody runs who will do it?
+// Does something wait to be done there, and does nobody run who will do it?
 // Tstate: any, inside the owner's gate.
-bool wants_attention(const Owner &owner)
+enum class Attention : uint8_t { kNotWanted, kIfItStops, kWanted };
+
+Attention attention_for(const Owner &owner)
 {
     // Pairs with take_over_releases().
     std::atomic_thread_fence(std::memory_order_seq_cst);
     bool releases = owner.release_queue.load(std::memory_order_relaxed) != nullptr;
-    return (releases || has_pending_calls(owner.interp)) && is_idle(owner);
+    if (!releases && !has_pending_calls(owner.interp)) {
+        return Attention::kNotWanted;
+    }
+    return is_idle(owner) ? Attention::kWanted : Attention::kIfItStops;
 }
 
 #ifndef Py_GIL_DISABLED
@@ -545,16 +550,16 @@ void visit_thread_states(bool (*visit)(PyThreadState *, void *), void *context)
     }
 }
 
-void drain_if_idle(Owner &owner)
+bool drain_if_idle(Owner &owner)
 {
     if (!enter_gate(owner, Visit::kPassing)) {
-        return;
+        return true;
     }
     bool pending = has_pending_calls(owner.interp);
-    bool wanted = wants_attention(owner);
+    Attention attention = attention_for(owner);
     leave_gate(owner, Visit::kPassing);
-    if (!wanted) {
-        return;
+    if (attention != Attention::kWanted) {
+        return attention == Attention::kNotWanted;
     }
     InterpreterEntry entry;
     // Entering drains.  If it fails, the owner is closing and drops its objects itself.
@@ -562,6 +567,7 @@ void drain_if_idle(Owner &owner)
         ErrorStash stash;
         (void)_PyEval_MakePendingCalls(_PyThreadState_GET());
     }
+    return true;
 }
 
 void drain_if_idle_detached(Owner &owner, DropTargets &dropped)
@@ -570,7 +576,8 @@ void drain_if_idle_detached(Owner &owner, DropTargets &dropped)
     if (!enter_gate(owner, Visit::kPassing)) {
         return;
     }
-    PyThreadState *inside = wants_attention(owner) ? thread_state_for(owner) : nullptr;
+    bool wanted = attention_for(owner) == Attention::kWanted;
+    PyThreadState *inside = wanted ? thread_state_for(owner) : nullptr;
     if (inside != nullptr) {
         DropTargets more;
         attach(inside);

@@ -28,6 +28,10 @@ namespace {
 // How much a safe point looks after before the program goes on.
 constexpr int kMostRounds = 10'000;
 
+// At how many safe points a thread looks again after owners that it found running: one may have been
+// about to block, and not come to a safe point of its own.  About a millisecond.
+constexpr int kMostLooks = 10'000;
+
 const char *death_reason(Death death)
 {
     switch (death) {
@@ -98,6 +102,7 @@ void remember_drop(Owner &owner)
     if (&here != &owner) {
         LocalLock lock(here);
         here.dropped.add(owner);
+        here.looks = 0;
     }
     ask_for_safe_point(tstate);
 }
@@ -144,6 +149,26 @@ Owner *take_drop_target(Owner &here)
 {
     LocalLock lock(here);
     return here.dropped.take();
+}
+
+// Have the next safe point look again after owners that were running.  With the GIL only: without
+// it, none counts as running.
+void look_again(Owner &here, PyThreadState *tstate, DropTargets &running)
+{
+    if (running.count == 0) {
+        return;
+    }
+    bool again = here.looks++ < kMostLooks;
+    while (Owner *owner = running.take()) {
+        if (again) {
+            LocalLock lock(here);
+            here.dropped.add(*owner);
+        }
+        release(*owner);
+    }
+    if (again) {
+        _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
+    }
 }
 
 // The cell's reference to its object.  Whichever thread of the owner comes to drain drops it, so on
@@ -312,7 +337,7 @@ void take_over_drops(Owner &from, DropTargets &targets)
 
 void take_over_releases(Owner &left, DropTargets &targets)
 {
-    // Pairs with wants_attention(): either this thread sees the cell on the queue, or whoever
+    // Pairs with attention_for(): either this thread sees the cell on the queue, or whoever
     // pushed it sees that nobody holds the GIL.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (left.release_queue.load(std::memory_order_relaxed) != nullptr) {
@@ -511,16 +536,21 @@ void _PyShared_SafePoint(PyThreadState *tstate)
         return;
     }
     // Looking after one owner may drop what belongs to another one, or to this interpreter.
+    DropTargets running;
     for (int round = 0; round < kMostRounds; ++round) {
         drain_if_pending(*here);
         serve_if_asked(*here, tstate);
         Owner *target = take_drop_target(*here);
         if (target == nullptr) {
+            look_again(*here, tstate, running);
             return;
         }
-        drain_if_idle(*target);
+        if (!drain_if_idle(*target)) {
+            running.add(*target);
+        }
         release(*target);
     }
+    look_again(*here, tstate, running);
     _Py_set_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
 }
 

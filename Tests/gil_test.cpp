@@ -160,6 +160,50 @@ TEST_P(GilTest, proxies_are_used_by_threads_of_one_side)
         "assert results == [5] * 12000");
 }
 
+TEST(GilReleaseTest, what_was_dropped_is_released_although_its_owner_blocks_without_a_safe_point)
+{
+    Python python;
+    Interpreter other(Gil::kOwn);
+    other.run("import weakref; box = Box(); watch = weakref.ref(box)");
+    other.lend("SharedObjectProxy(box)", "doomed");
+    other.run("del box");
+    long before = cells_live();
+    std::atomic<bool> running{false};
+    std::atomic<bool> block{false};
+    std::atomic<bool> end{false};
+    std::thread owner([&] {
+        PyThreadState *there = PyThreadState_New(other.interp());
+        PyEval_RestoreThread(there);
+        EXPECT_EQ(number("watch() is not None"), 1);
+        running = true;
+        while (!block) {    // as C code does that takes its time
+        }
+        PyEval_SaveThread();
+        running = false;
+        while (!end) {
+            std::this_thread::yield();
+        }
+        PyEval_RestoreThread(there);
+        EXPECT_EQ(number("watch() is None"), 1);
+        PyThreadState_Clear(there);
+        PyThreadState_DeleteCurrent();
+    });
+    while (!running) {
+        Detached detached;
+    }
+    run("del doomed\n"
+        "for _ in range(100): pass");     // looks: the owner is running
+    block = true;
+    while (running) {
+        Detached detached;
+    }
+    run("for _ in range(100): pass");
+    EXPECT_EQ(cells_live(), before - 1);
+    end = true;
+    Detached detached;
+    owner.join();
+}
+
 TEST_P(GilTest, a_runtime_ends_while_threads_want_the_gil)
 {
     run("import time\n"

@@ -83,9 +83,9 @@ bool this_thread_is_in_a_call();
 void visit_thread_states(bool (*visit)(PyThreadState *, void *), void *context);
 
 // Drain the owner, and make its pending calls, if nobody runs in it just now; a running one does
-// so itself.
+// so itself, at its next safe point.  Returns false if something is left to that.
 // Tstate: attached to another interpreter.
-void drain_if_idle(Owner &owner);
+bool drain_if_idle(Owner &owner);
 
 // The same for a thread that has no thread state attached; it has none afterwards either.  What is
 // to be looked after next is added to `dropped`.

@@ -124,6 +124,7 @@ struct Owner {
     IntrusiveTable<NameTableTraits> names;      // one reference each
     TypeCache known_types;
     DropTargets dropped;
+    int looks = 0;                              // how often it looked after those in vain
     OpenWith *open_withs = nullptr;
     ProxyObject *spare_proxies = nullptr;       // freed ones, for the next
     uint32_t spare_proxy_count = 0;
