@@ -76,7 +76,12 @@ bool takes_copies(PyObject *callee)
     }
     const PyMethodDef &definition = *reinterpret_cast<PyCFunctionObject *>(callee)->m_ml;
     Ref name = Ref::steal(PyUnicode_InternFromString(definition.ml_name));
-    return name && is_kinds_method(PyCFunction_GET_SELF(callee), name.get());
+    if (!name) {
+        // Without memory the method is given what there is.
+        PyErr_Clear();
+        return false;
+    }
+    return is_kinds_method(PyCFunction_GET_SELF(callee), name.get());
 }
 
 }  // namespace
