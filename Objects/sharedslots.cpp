@@ -237,13 +237,15 @@ PyObject *object_enter(PyObject *object)
     return object_special(object, &_Py_ID(__enter__), nullptr, "the context manager protocol");
 }
 
+// What __length_hint__() gives, for the caller to judge: TypeError from it says that there is none,
+// and TypeError for what it gave does not.
 PyObject *object_length_hint(PyObject *object)
 {
-    Py_ssize_t hint = PyObject_LengthHint(object, -2);
-    if (hint == -2) {
-        Py_RETURN_NOTIMPLEMENTED;
+    Ref method = Ref::steal(_PyObject_LookupSpecial(object, &_Py_ID(__length_hint__)));
+    if (method) {
+        return PyObject_CallNoArgs(method.get());
     }
-    return hint < 0 ? nullptr : PyLong_FromSsize_t(hint);
+    return PyErr_Occurred() ? nullptr : Py_NewRef(Py_NotImplemented);
 }
 
 PyObject *object_complex(PyObject *object)

@@ -24,10 +24,10 @@ class SetTests(test_set.TestSet):
 SetTest = make_suite('SetTest', SetTests, thetype='set', cycles=2)
 FrozenSetTest = make_suite('FrozenSetTest', test_set.TestFrozenSet, thetype='frozenset', cycles=2)
 # So do test_container_iterator, and two tests with a factory that knows its defaultdict.
-DequeTest = make_suite('DequeTest', test_deque.TestBasic, module=test_deque, cycles=4,
+DequeTest = make_suite('DequeTest', test_deque.TestBasic, suite_module=test_deque, cycles=4,
                        deque='collections.deque')
 DefaultDictTest = make_suite('DefaultDictTest', test_defaultdict.TestDefaultDict,
-                             module=test_defaultdict, cycles=4,
+                             suite_module=test_defaultdict, cycles=4,
                              defaultdict='collections.defaultdict')
 
 add_suites(globals(), {

@@ -1,42 +1,13 @@
 """Dates, times and time zones of another interpreter pass CPython's own tests."""
 
-import builtins
 import unittest
-import warnings
-from concurrent.interpreters import SharedObjectProxy
 from test import datetimetester
 
 from .generic import Foreign, add_suites
 
 
-def warn(message, category, filename, lineno):
-    warnings.warn_explicit(message, getattr(builtins, category), filename, lineno)
-
-
-def pass_on_warnings(warn):
-    """Let a function warn of what is warned of here; or nothing, with None."""
-    warnings.simplefilter('always' if warn else 'ignore')
-    warnings.showwarning = warn and (
-        lambda message, category, filename, lineno, file=None, line=None:
-            warn(str(message), category.__name__, filename, lineno))
-
-
 class ForeignDates(Foreign):
-    """A class whose instances are never plain values, so that it makes proxies by itself.
-
-    Its owner warns here.
-    """
-
-    OWN = Foreign.OWN | {'place'}
-
-    def open(self, place):
-        super().open(place)
-        self.place = place
-        place.call(pass_on_warnings, SharedObjectProxy(warn))
-
-    def close(self):
-        self.place.call(pass_on_warnings, None)
-        super().close()
+    """A class whose instances are never plain values, so that it makes proxies by itself."""
 
     def __call__(self, /, *args, **kwargs):
         return self.cls(*args, **kwargs)

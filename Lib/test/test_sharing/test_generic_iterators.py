@@ -29,10 +29,10 @@ class ItertoolsTests(test_itertools.TestBasicOps):
 
 
 # test_gc makes a cycle, and test_pairwise_reenter some.
-ReversedTest = make_suite('ReversedTest', test_enumerate.TestReversed, module=test_enumerate,
+ReversedTest = make_suite('ReversedTest', test_enumerate.TestReversed, suite_module=test_enumerate,
                           cycles=2, reversed='reversed')
 
-ItertoolsTest = make_suite('ItertoolsTest', ItertoolsTests, module=test_itertools, cycles=28,
+ItertoolsTest = make_suite('ItertoolsTest', ItertoolsTests, suite_module=test_itertools, cycles=28,
                            **ITERTOOLS)
 
 add_suites(globals(), {
@@ -48,6 +48,10 @@ add_suites(globals(), {
 add_suites(globals(), {
     f'Memory{name}Test': (getattr(test_memoryview, f'BytesMemory{name}Test'),
                           {'ro_type': 'bytes', 'rw_type': 'bytearray'})
+    for name in ('view', 'Slice', 'SliceSlice')})
+add_suites(globals(), {
+    f'ArrayMemory{name}Test': (getattr(test_memoryview, f'ArrayMemory{name}Test'), test_memoryview,
+                               {'array': 'array'})
     for name in ('view', 'Slice', 'SliceSlice')})
 
 del IterTests, ItertoolsTests

@@ -1,7 +1,7 @@
-"""Strings and bytes of another interpreter pass CPython's own tests."""
+"""Strings, bytes and regular expressions of another interpreter pass CPython's own tests."""
 
 import unittest
-from test import string_tests, test_bytes, test_userstring
+from test import string_tests, test_bytes, test_re, test_userstring
 
 from .generic import add_suites
 
@@ -12,6 +12,8 @@ add_suites(globals(), {
     'ByteArrayTest': (test_bytes.ByteArrayTest, {'type2test': 'bytearray'}),
     'BytesAsStringTest': (test_bytes.BytesAsStringTest, {'type2test': 'bytes'}),
     'ByteArrayAsStringTest': (test_bytes.ByteArrayAsStringTest, {'type2test': 'bytearray'}),
+    'ReTest': (test_re.ReTests, test_re, {'re': 're'}),
+    'PatternReprTest': (test_re.PatternReprTests, test_re, {'re': 're'}),
 })
 
 
