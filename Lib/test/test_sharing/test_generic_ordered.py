@@ -7,7 +7,7 @@ from .generic import make_suite
 
 # Two of the tests make a cycle.
 OrderedDictOwnTest = make_suite(
-    'OrderedDictOwnTest', test_ordered_dict.CPythonOrderedDictTests, module=test_ordered_dict,
+    'OrderedDictOwnTest', test_ordered_dict.CPythonOrderedDictTests, suite_module=test_ordered_dict,
     cycles=2, OrderedDict='collections.OrderedDict', dict='dict')
 
 
