@@ -64,8 +64,8 @@ class Variant:
         if "--with-undefined-behavior-sanitizer" in self.options:
             settings["UBSAN_OPTIONS"] = "halt_on_error=1:print_stacktrace=1"
         if "--with-thread-sanitizer" in self.options:
-            settings["TSAN_OPTIONS"] = (f"handle_segv=0:history_size=4:second_deadlock_stack=1:"
-                                        f"suppressions={self.suppressions()}")
+            settings["TSAN_OPTIONS"] = ("handle_segv=0:history_size=4:second_deadlock_stack=1:"
+                                        f"die_after_fork=0:suppressions={self.suppressions()}")
         return settings
 
     def suppressions(self):
