@@ -53,8 +53,8 @@ def run(program, filters):
         subprocess.run(["objcopy", "--strip-debug", program, stripped], check=True)
         status = subprocess.run(
             ["valgrind", "--leak-check=full", "--show-leak-kinds=all", "--fair-sched=yes",
-             "--num-callers=40", "--xml=yes", f"--xml-file={report}", stripped,
-             "--gtest_brief=1", *filters],
+             "--num-callers=40", "--child-silent-after-fork=yes", "--xml=yes",
+             f"--xml-file={report}", stripped, "--gtest_brief=1", *filters],
             stdin=subprocess.DEVNULL,
             env={**os.environ, "PYTHONMALLOC": "malloc", "PYSHARED_TEST_STEPS": STEPS}).returncode
         return status == 0, ElementTree.parse(report).findall("error")
