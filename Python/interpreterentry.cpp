@@ -30,7 +30,8 @@ namespace {
 // A thread state of the calling thread in some interpreter.
 struct ThreadSlot {
     Owner *owner = nullptr;             // holds a reference to the record
-    PyThreadState *tstate = nullptr;    // valid inside the owner's gate only
+    PyThreadState *tstate = nullptr;    // valid inside the owner's gate only; null: to be found
+    Seat *seat = nullptr;               // null: all were taken
     bool own = false;                   // made here, so deleted here
 };
 
@@ -76,11 +77,25 @@ void want_exit_callback()
     }
 }
 
+void let_go_of(const ThreadSlot &slot)
+{
+    if (slot.seat != nullptr) {
+        give_up_seat(*slot.seat);
+    }
+    release(*slot.owner);
+}
+
+// Forget a thread state; its slot stays while this thread sits there.
 void remove_slot(size_t index)
 {
-    Owner *owner = cache.slots[index].owner;
+    ThreadSlot slot = cache.slots[index];
+    if (slot.seat != nullptr && is_sitting(*slot.seat)) {
+        cache.slots[index].tstate = nullptr;
+        cache.slots[index].own = false;
+        return;
+    }
     cache.slots[index] = cache.slots[--cache.count];
-    release(*owner);
+    let_go_of(slot);
 }
 
 // Forget what may have been deleted behind our back, and interpreters that are gone.
@@ -93,6 +108,21 @@ void forget_stale_slots()
             remove_slot(i);
         }
     }
+}
+
+ThreadSlot *find_slot(const Owner &owner)
+{
+    uint64_t epoch = foreign_deletions.load(std::memory_order_acquire);
+    if (cache.epoch != epoch) [[unlikely]] {
+        forget_stale_slots();
+        cache.epoch = epoch;
+    }
+    for (size_t i = 0; i < cache.count; ++i) {
+        if (cache.slots[i].owner == &owner) {
+            return &cache.slots[i];
+        }
+    }
+    return nullptr;
 }
 
 bool reserve_slot()
@@ -125,10 +155,17 @@ bool reserve_slot()
     return true;
 }
 
-void add_slot(Owner &owner, PyThreadState *tstate, bool own)
+// Its thread state is not known yet; null without memory.
+ThreadSlot *add_slot(Owner &owner)
 {
+    if (!reserve_slot()) {
+        return nullptr;
+    }
+    want_exit_callback();
     retain(owner);
-    cache.slots[cache.count++] = ThreadSlot{&owner, tstate, own};
+    ThreadSlot *slot = &cache.slots[cache.count++];
+    *slot = ThreadSlot{.owner = &owner, .seat = take_seat(owner)};
+    return slot;
 }
 
 // The thread state in which this thread, further out, already runs in the interpreter.
@@ -137,21 +174,6 @@ PyThreadState *find_in_chain(const PyInterpreterState *interp)
     for (_PyShared_Switch *link = cache.innermost; link != nullptr; link = link->outer) {
         if (link->from->interp == interp) {
             return link->from;
-        }
-    }
-    return nullptr;
-}
-
-PyThreadState *find_in_slots(Owner &owner)
-{
-    uint64_t epoch = foreign_deletions.load(std::memory_order_acquire);
-    if (cache.epoch != epoch) [[unlikely]] {
-        forget_stale_slots();
-        cache.epoch = epoch;
-    }
-    for (size_t i = 0; i < cache.count; ++i) {
-        if (cache.slots[i].owner == &owner) {
-            return cache.slots[i].tstate;
         }
     }
     return nullptr;
@@ -184,32 +206,31 @@ PyThreadState *make_thread_state(Owner &owner)
     PyThreadState *tstate = _PyThreadState_NewBound(owner.interp, _PyThreadState_WHENCE_UNKNOWN);
     if (tstate != nullptr) {
         reinterpret_cast<_PyThreadStateImpl *>(tstate)->shared_own = 1;
-        want_exit_callback();
     }
     return tstate;
 }
 
+// The slot is this thread's of that owner, or null if it has none.
 // Tstate: none attached.
-PyThreadState *thread_state_for(Owner &owner)
+PyThreadState *thread_state_for(Owner &owner, ThreadSlot *slot)
 {
+    if (slot == nullptr) [[unlikely]] {
+        slot = add_slot(owner);
+    }
     if (PyThreadState *tstate = find_in_chain(owner.interp)) {
         return tstate;
     }
-    if (PyThreadState *tstate = find_in_slots(owner)) {
-        return tstate;
-    }
-    if (!reserve_slot()) {
+    if (slot == nullptr) [[unlikely]] {
         return nullptr;
     }
-    PyThreadState *tstate = find_in_interpreter(owner);
-    bool own = tstate == nullptr;
-    if (own) {
-        tstate = make_thread_state(owner);
+    if (slot->tstate == nullptr) [[unlikely]] {
+        slot->tstate = find_in_interpreter(owner);
+        slot->own = slot->tstate == nullptr;
+        if (slot->own) {
+            slot->tstate = make_thread_state(owner);
+        }
     }
-    if (tstate != nullptr) {
-        add_slot(owner, tstate, own);
-    }
-    return tstate;
+    return slot->tstate;
 }
 
 // A thread has one C stack, whatever the interpreter: what guards one thread state guards all.
@@ -446,27 +467,59 @@ InterpreterEntry::Outcome InterpreterEntry::enter(Owner &owner, Visit visit)
 {
     assert(owner_ == nullptr);
     PyThreadState *from = _PyThreadState_GET();
-    if (!enter_gate(owner, visit)) {
+    ThreadSlot *slot = find_slot(owner);
+    seat_ = slot == nullptr ? nullptr : slot->seat;
+    visit_ = visit;
+    if (!step_in(owner, from)) {
         return Outcome::kClosed;
     }
-    detach(from);
     push_link(link_, from);
-    PyThreadState *inside = thread_state_for(owner);
+    PyThreadState *inside = thread_state_for(owner, slot);
     if (inside == nullptr) [[unlikely]] {
         pop_link(link_);
         attach(from);
-        leave_gate(owner, visit);
+        step_out(owner);
         return Outcome::kNoMemory;
     }
     copy_stack_limits(from, inside);
     attach_elsewhere(inside);
     owner_ = &owner;
     inside_ = inside;
-    visit_ = visit;
     count_switch(owner);
     stashed_exception_ = std::exchange(inside->current_exception, nullptr);
     drain_if_pending(owner);
     return Outcome::kEntered;
+}
+
+// Through the gate, and detached; or neither.
+inline bool InterpreterEntry::step_in(Owner &owner, PyThreadState *from)
+{
+    if (seat_ == nullptr) [[unlikely]] {
+        if (!enter_gate(owner, visit_)) {
+            return false;
+        }
+        detach(from);
+        return true;
+    }
+    sit_down(*seat_, visit_);
+    detach(from);
+    if (!may_remain(owner, visit_)) [[unlikely]] {
+        attach(from);
+        stand_up(owner, *seat_, visit_);
+        return false;
+    }
+    return true;
+}
+
+// Out of the gate, when attached again.
+inline void InterpreterEntry::step_out(Owner &owner)
+{
+    if (seat_ != nullptr) [[likely]] {
+        stand_up(owner, *seat_, visit_);
+    }
+    else {
+        leave_gate(owner, visit_);
+    }
 }
 
 void InterpreterEntry::leave()
@@ -483,10 +536,9 @@ void InterpreterEntry::leave()
     pop_link(link_);
     detach(inside_);
     attach_again(from);
-    leave_gate(owner, visit_);
-    // What take_over_releases() does with a fence: whoever pushed a cell counts itself in and out of
-    // the gate before it looks whether the owner is idle.  If it left before this thread did, its
-    // cell is seen here; if not, it sees that the GIL is free.
+    step_out(owner);
+    // As take_over_releases() does.
+    fence_after_detach();
     if (owner.release_queue.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
         dropped.add(owner);
     }
@@ -538,7 +590,7 @@ bool this_thread_is_in_a_call()
 void forget_other_thread_states()
 {
     while (cache.count > 0) {
-        remove_slot(cache.count - 1);
+        let_go_of(cache.slots[--cache.count]);
     }
 }
 
@@ -577,7 +629,7 @@ void drain_if_idle_detached(Owner &owner, DropTargets &dropped)
         return;
     }
     bool wanted = attention_for(owner) == Attention::kWanted;
-    PyThreadState *inside = wanted ? thread_state_for(owner) : nullptr;
+    PyThreadState *inside = wanted ? thread_state_for(owner, find_slot(owner)) : nullptr;
     if (inside != nullptr) {
         DropTargets more;
         attach(inside);
@@ -678,11 +730,11 @@ void _PyShared_ThreadExit(void)
     cache.purging = true;
     while (cache.count > 0) {
         ThreadSlot slot = cache.slots[--cache.count];
-        if (slot.own && enter_gate(*slot.owner, Visit::kPassing)) {
+        if (slot.own && slot.tstate != nullptr && enter_gate(*slot.owner, Visit::kPassing)) {
             delete_thread_state(slot.tstate);
             leave_gate(*slot.owner, Visit::kPassing);
         }
-        release(*slot.owner);
+        let_go_of(slot);
     }
     if (cache.slots != cache.inline_slots) {
         _PyMem_DefaultRawFree(std::exchange(cache.slots, nullptr));

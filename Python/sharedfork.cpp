@@ -118,6 +118,7 @@ void _PyShared_AfterForkChild(void)
     survivor->local_mutex = {};
     survivor->request_mutex = {};
     survivor->gate.store(0, std::memory_order_relaxed);
+    reset_seats(*survivor);
     survivor->sessions.store(0, std::memory_order_relaxed);
     survivor->exports.store(0, std::memory_order_relaxed);
     keep_only_owner(*survivor, abandon);

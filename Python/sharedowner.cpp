@@ -54,17 +54,18 @@ constexpr PyTime_t kDrainLimit = PyTime_t{2} * 1000 * 1000 * 1000;
 // How long close() gives calls that are about to return.
 constexpr int kLeavingMilliseconds = 20;
 
-// Wait until nobody is inside the gate, or the limit has passed.
+// Wait until nobody is inside the gate, or the limit has passed.  Who stands up from a seat may not see
+// that somebody waits, so one looks again after a millisecond.
 void wait_for_entries(Owner &owner)
 {
+    constexpr PyTime_t kMillisecond = 1000 * 1000;
     PyTime_t deadline = _PyDeadline_Init(kDrainLimit);
     for (;;) {
         uint64_t gate = owner.gate.load(std::memory_order_acquire);
-        PyTime_t left = _PyDeadline_Get(deadline);
-        if (entries_in_flight(gate) == 0 || left <= 0) {
+        if (entries_in_flight(owner) == 0 || _PyDeadline_Get(deadline) <= 0) {
             return;
         }
-        _PyParkingLot_Park(&owner.gate, &gate, sizeof(gate), left, nullptr, /*detach=*/1);
+        _PyParkingLot_Park(&owner.gate, &gate, sizeof(gate), kMillisecond, nullptr, /*detach=*/1);
     }
 }
 
@@ -101,40 +102,37 @@ struct Obstacles {
     uint64_t count = 0;
 };
 
-// The gate as it is when nobody is just deciding in begin_end().
-uint64_t decided_gate(const Owner &owner, uint64_t gate)
+// What keeps an interpreter from being ended.  Whoever comes after `asking` was set waits.
+Obstacles find_obstacles(const Owner &owner)
 {
-    while ((gate & kGateDeciding) != 0) {
-        sched_yield();
-        gate = owner.gate.load();
+    if (uint64_t calls = calls_in_flight(owner); calls != 0) {
+        return {Obstacle::kCalls, calls};
     }
-    return gate;
+    if (owner.sessions.load() != 0) {
+        return {Obstacle::kSession};
+    }
+    // Others get buffers in calls, of which there are none.
+    if (int64_t exports = owner.exports.load(); exports != 0) {
+        return {Obstacle::kBuffers, static_cast<uint64_t>(exports)};
+    }
+    return {Obstacle::kNone};
 }
 
 // Set `ending`, unless something is in the way.  From here on no calls begin, but from there.
 Obstacles begin_end(Owner &owner)
 {
-    uint64_t gate = owner.gate.load(std::memory_order_relaxed);
+    uint64_t gate;
     do {
+        gate = settled_gate(owner);
         if ((gate & (kGateClosing | kGateEnding)) != 0) {
             return {Obstacle::kClosing};
         }
-        if (calls_in_flight(gate) != 0) {
-            return {Obstacle::kCalls, calls_in_flight(gate)};
-        }
-    } while (!owner.gate.compare_exchange_weak(gate, gate | kGateEnding | kGateDeciding));
-    Obstacles found{Obstacle::kNone};
-    // Pairs with begin_session(): one of the two sees the other.
-    if (owner.sessions.load() != 0) {
-        found = {Obstacle::kSession};
+    } while (!owner.gate.compare_exchange_weak(gate, gate | kGateAsking));
+    Obstacles found = find_obstacles(owner);
+    if (found.what == Obstacle::kNone) {
+        owner.gate.fetch_or(kGateEnding);
     }
-    // Others get buffers in calls, of which there are none any more.
-    else if (int64_t exports = owner.exports.load(); exports != 0) {
-        found = {Obstacle::kBuffers, static_cast<uint64_t>(exports)};
-    }
-    // Who came meanwhile has waited in decided_gate(), neither refused nor inside.
-    bool withdrawn = found.what != Obstacle::kNone;
-    owner.gate.fetch_and(~(withdrawn ? kGateEnding | kGateDeciding : kGateDeciding));
+    owner.gate.fetch_and(~kGateAsking);
     return found;
 }
 
@@ -188,11 +186,54 @@ void wake_closer(Owner &owner)
     _PyParkingLot_UnparkAll(&owner.gate);
 }
 
-bool may_stay(const Owner &owner, uint64_t gate, Visit visit)
+uint64_t settled_gate(const Owner &owner)
 {
-    gate = decided_gate(owner, gate);
-    return (gate & kGateClosing) == 0
-           && (visit == Visit::kPassing || this_thread_is_inside(owner.interp));
+    for (;;) {
+        uint64_t gate = owner.gate.load();
+        if ((gate & kGateAsking) == 0) {
+            return gate;
+        }
+        sched_yield();
+    }
+}
+
+bool may_stay(const Owner &owner, Visit visit)
+{
+    uint64_t gate = settled_gate(owner);
+    if ((gate & kGateClosing) != 0) {
+        return false;
+    }
+    return (gate & kGateEnding) == 0 || visit == Visit::kPassing
+           || this_thread_is_inside(owner.interp);
+}
+
+Seat *take_seat(Owner &owner)
+{
+    for (Seat &seat : owner.seats) {
+        if (!seat.taken.exchange(true, std::memory_order_acquire)) {
+            return &seat;
+        }
+    }
+    return nullptr;
+}
+
+void reset_seats(Owner &owner)
+{
+    for (Seat &seat : owner.seats) {
+        seat.taken.store(false, std::memory_order_relaxed);
+        seat.inside.store(0, std::memory_order_relaxed);
+    }
+}
+
+uint64_t count_visits(const Owner &owner)
+{
+    // Pairs with fence_after_detach(): the flag that was set before is seen by who is not seen here.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    uint64_t visits = owner.gate.load(std::memory_order_acquire) & ~kGateFlags;
+    for (const Seat &seat : owner.seats) {
+        visits += seat.inside.load(std::memory_order_acquire);
+    }
+    return visits;
 }
 
 Owner *begin_session(const PyInterpreterState *interp)
@@ -202,8 +243,8 @@ Owner *begin_session(const PyInterpreterState *interp)
     for (Owner *owner = registry.head; owner != nullptr; owner = owner->next) {
         if (owner->interp == interp) {
             owner->sessions.fetch_add(1);
-            // Pairs with begin_end().
-            uint64_t gate = decided_gate(*owner, owner->gate.load());
+            // Pairs with begin_end(): one of the two sees the other.
+            uint64_t gate = settled_gate(*owner);
             if ((gate & kGateClosing) == 0 && ((gate & kGateEnding) == 0 || inside)) {
                 return owner;
             }
@@ -387,7 +428,7 @@ void _PyShared_InterpreterEnding(PyThreadState *tstate)
     if (owner == nullptr) {
         return;
     }
-    owner->gate.fetch_or(kGateClosing, std::memory_order_acq_rel);
+    owner->gate.fetch_or(kGateClosing);
     wait_for_entries(*owner);
     refuse_requests(*owner);
     drain(*owner);

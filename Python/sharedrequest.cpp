@@ -53,7 +53,7 @@ void runner_dealloc(PyObject *capsule)
 bool is_too_late(const Owner &here)
 {
     // This call counts itself in before it looks; whoever ends the interpreter looks who is in.
-    if ((here.gate.load(std::memory_order_acquire) & (kGateEnding | kGateClosing)) == 0) {
+    if ((settled_gate(here) & (kGateEnding | kGateClosing)) == 0) {
         return false;
     }
     PyErr_Format(PyExc_InterpreterError, "interpreter %lld was closed before it made the call",

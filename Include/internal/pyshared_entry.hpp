@@ -52,11 +52,14 @@ public:
     bool entered() const { return owner_ != nullptr; }
 
 private:
+    bool step_in(Owner &owner, PyThreadState *from);
+    void step_out(Owner &owner);
     void close_homecomers();
 
     _PyShared_Switch link_{};
     Owner *owner_ = nullptr;
     PyThreadState *inside_ = nullptr;
+    Seat *seat_ = nullptr;          // where this entry is counted; null: at the gate
     Visit visit_ = Visit::kCall;
     PyObject *stashed_exception_ = nullptr;     // the owner's, of a suspended thread state
 };

@@ -4,10 +4,12 @@
 // A record outlives its interpreter: it is freed when the interpreter is gone and no cell refers
 // to it any more.  Three parts, by who may touch them:
 //
-// the gate        any thread.  One word counts the threads inside (or about to be) and says
-//                 whether the interpreter is ending.  Entering adds one and looks at the flags in
-//                 the same operation, so either the entrant sees `closing` and backs out, or the
-//                 closer sees the entrant and waits: nobody attaches to a dying interpreter.
+// the gate        any thread.  A word counts the threads inside (or about to be) and says whether
+//                 the interpreter is ending; threads that come often count themselves in a seat of
+//                 their own.  An entrant counts itself and then looks at the flags, who closes
+//                 sets a flag and then looks at the counts, each with a full fence in between: so
+//                 either the entrant sees `closing` and backs out, or the closer sees the entrant
+//                 and waits.  Nobody attaches to a dying interpreter.
 //                 Before, while its atexit callbacks run, `ending` refuses all calls but those of
 //                 threads that come from there.
 // the queue       any thread pushes, the owner drains.  The link is in the cell, so a push can
@@ -94,11 +96,21 @@ struct OpenWith {
     OpenWith *next;
 };
 
+// Where one thread counts itself in and out of the gate with plain stores.  It counts itself while it
+// is attached and looks at the flags when it has detached, which is a full fence.
+struct Seat {
+    std::atomic<bool> taken;            // by a thread, for as long as it remembers the owner
+    std::atomic<uint64_t> inside;       // in units of the gate; written by that thread alone
+    char apart[48];                     // from the next seat's cache line
+};
+
 struct Owner {
     // Read by C code as _PyShared_Owner::release_queue: first.
     std::atomic<SharedCell *> release_queue{nullptr};
 
     std::atomic<uint64_t> gate{0};
+    static constexpr int kSeats = 16;       // threads beyond these use the gate's own count
+    Seat seats[kSeats]{};
     std::atomic<int64_t> references{1};     // the interpreter's, plus one for each live cell
     std::atomic<int64_t> exports{0};        // buffers of its objects that others hold
     std::atomic<int64_t> sessions{0};       // Interpreter.exec() and call() that run in it
@@ -176,11 +188,13 @@ private:
     Owner &owner_;
 };
 
-// The gate: flags, the number of threads inside, and of how many of those only pass through.
+// The gate: three flags, the number of visits, and of how many of those only pass through.  Seats
+// count the same way.
 
 inline constexpr uint64_t kGateClosing = 1;     // nobody enters any more
 inline constexpr uint64_t kGateEnding = 2;      // somebody ends it; calls only come from there
-inline constexpr uint64_t kGateDeciding = 4;    // with `ending`: for an instant; it may be withdrawn
+inline constexpr uint64_t kGateAsking = 4;      // somebody looks whether it can be ended: wait
+inline constexpr uint64_t kGateFlags = kGateClosing | kGateEnding | kGateAsking;
 inline constexpr uint64_t kGateEntry = 8;
 inline constexpr uint64_t kGatePassing = uint64_t{1} << 32;
 
@@ -202,37 +216,85 @@ inline void leave_gate(Owner &owner, Visit visit)
     }
 }
 
-// May a thread stay that has entered a gate with these flags?  Waits for one who is just deciding.
-bool may_stay(const Owner &owner, uint64_t gate, Visit visit);
+// The gate when nobody is asking, which takes no longer than looking at the counts.
+// Tstate: any.  Locks: any; who asks takes none meanwhile.
+uint64_t settled_gate(const Owner &owner);
+
+// May a thread stay that has counted itself, and then seen a flag?  Waits while somebody is asking.
+bool may_stay(const Owner &owner, Visit visit);
 
 // Step inside the owner's gate; false if it is closing or gone.
 // Tstate: any.  Locks: none.
 [[nodiscard]] inline bool enter_gate(Owner &owner, Visit visit)
 {
-    uint64_t old = owner.gate.fetch_add(static_cast<uint64_t>(visit), std::memory_order_acquire);
-    if ((old & (kGateClosing | kGateEnding)) != 0 && !may_stay(owner, old, visit)) [[unlikely]] {
+    uint64_t old = owner.gate.fetch_add(static_cast<uint64_t>(visit), std::memory_order_seq_cst);
+    if ((old & kGateFlags) != 0 && !may_stay(owner, visit)) [[unlikely]] {
         leave_gate(owner, visit);
         return false;
     }
     return true;
 }
 
-// How many are inside, and how many of them make calls.
-inline uint64_t entries_in_flight(uint64_t gate)
+// A full fence where the thread has just given up an interpreter's lock: an x86 made one for that.
+inline void fence_after_detach()
 {
-    return gate % kGatePassing / kGateEntry;
+#if defined(__x86_64__) || defined(__i386__)
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+#else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
 }
+
+// The same with a seat: sit_down(), detach, then may_remain() tells whether the thread is inside;
+// stand_up() in any case.
+
+// A seat for the calling thread; null if all are taken.  Nobody sits in one that is given up.
+[[nodiscard]] Seat *take_seat(Owner &owner);
+inline void give_up_seat(Seat &seat)
+{
+    seat.taken.store(false, std::memory_order_release);
+}
+inline bool is_sitting(const Seat &seat)
+{
+    return seat.inside.load(std::memory_order_relaxed) != 0;
+}
+
+inline void sit_down(Seat &seat, Visit visit)
+{
+    seat.inside.store(seat.inside.load(std::memory_order_relaxed) + static_cast<uint64_t>(visit),
+                      std::memory_order_relaxed);
+}
+
+[[nodiscard]] inline bool may_remain(const Owner &owner, Visit visit)
+{
+    fence_after_detach();
+    return (owner.gate.load(std::memory_order_acquire) & kGateFlags) == 0 || may_stay(owner, visit);
+}
+
+inline void stand_up(Owner &owner, Seat &seat, Visit visit)
+{
+    seat.inside.store(seat.inside.load(std::memory_order_relaxed) - static_cast<uint64_t>(visit),
+                      std::memory_order_release);
+    if ((owner.gate.load(std::memory_order_relaxed) & kGateClosing) != 0) [[unlikely]] {
+        wake_closer(owner);
+    }
+}
+
+// Empty all seats: their threads are gone.
+void reset_seats(Owner &owner);
+
+// All visits, at the gate and in seats.  No flags.
+uint64_t count_visits(const Owner &owner);
+
+// How many are inside, and how many of them make calls.
 inline uint64_t entries_in_flight(const Owner &owner)
 {
-    return entries_in_flight(owner.gate.load(std::memory_order_acquire));
-}
-inline uint64_t calls_in_flight(uint64_t gate)
-{
-    return entries_in_flight(gate) - gate / kGatePassing;
+    return count_visits(owner) % kGatePassing / kGateEntry;
 }
 inline uint64_t calls_in_flight(const Owner &owner)
 {
-    return calls_in_flight(owner.gate.load(std::memory_order_acquire));
+    uint64_t visits = count_visits(owner);
+    return visits % kGatePassing / kGateEntry - visits / kGatePassing;
 }
 
 // Sessions: Interpreter.exec() and call(), which make their own thread states.

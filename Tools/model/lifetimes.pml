@@ -9,7 +9,7 @@
    holds a GIL, the scope's mutex or in one atomic operation, and what no other thread can see in
    between, is one step.
 
-   -DSEED=1  enter_gate() asks whether the owner closes before it counts the entrant
+   -DSEED=1  who enters asks whether the owner closes before it counts itself
    -DSEED=2  a queue is closed while cells are marked and not pushed yet, and a push that comes too
              late recycles the cell
    -DSEED=3  a thread that leaves looks at the release queue before it gives up the GIL
@@ -28,7 +28,8 @@
 #define BIT(i) (1 << (i))
 
 byte gil[N];                    /* 0: free; else the thread's number + 1 */
-byte entries[N];                /* Owner::gate */
+byte entries[N];                /* Owner::gate and its seats */
+bool asking[N];                 /* a flag of the gate: somebody looks whether it can be ended */
 bool closing[N];
 bool ending[N];                 /* a flag of the gate: somebody ends it; calls only come from there */
 bool gone[N];                   /* the interpreter is ended: nobody may attach */
@@ -70,21 +71,34 @@ inline detach(i)
 #define comes_from(i) ((depth > 0 && came_from[0] == i) || (depth > 1 && came_from[1] == i))
 #endif
 
+/* may_stay(), this_thread_is_inside() */
+#define may_stay(i, passing) (!closing[i] && (!ending[i] || passing || comes_from(i)))
+
 /* Leaves `inside` set if the caller is inside the gate.  Backing out cannot be seen. */
 inline enter_gate(i, passing)
 {
+    atomic {
+        !asking[i] -> inside = may_stay(i, passing);
+        entries[i] = entries[i] + inside
+    }
+}
+
+/* sit_down(), detach(), may_remain(): the same in two steps, in between attached to nothing. */
+inline step_in(i, passing)
+{
 #if SEED == 1
-    inside = !closing[i];
+    inside = may_stay(i, passing);
     if
-    :: inside -> entries[i]++
+    :: inside -> atomic { entries[i]++; detach(at) }
     :: else
     fi
 #else
-    atomic {
-        /* may_stay(), this_thread_is_inside() */
-        inside = !closing[i] && (!ending[i] || passing || comes_from(i));
-        entries[i] = entries[i] + inside
-    }
+    atomic { entries[i]++; detach(at) };
+    atomic { !asking[i] -> inside = may_stay(i, passing) };
+    if
+    :: atomic { inside -> skip }
+    :: else -> atomic { attach(at); entries[i]-- }
+    fi
 #endif
 }
 
@@ -196,9 +210,9 @@ inline kill(i)
 /* InterpreterEntry::enter(); `inside` tells whether it did. */
 inline enter(i, passing)
 {
-    enter_gate(i, passing);
+    step_in(i, passing);
     if
-    :: atomic { inside -> detach(at) };
+    :: inside ->
         atomic {
             attach(i);
             came_from[depth] = at;
@@ -305,10 +319,19 @@ inline is_outside(i)
 /* Interpreter.close(), by a thread of another interpreter. */
 inline end_interpreter(i)
 {
-    /* _PyShared_BeginEnd(): entries that pass through are refused here like calls */
+    /* begin_end(): entries that pass through are refused here like calls */
     atomic {
-        outside = (outside && !ending[i] && entries[i] == 0 && threads_at_home[i] == 0);
-        ending[i] = ending[i] || outside
+        outside = (outside && !ending[i] && !asking[i]);
+        asking[i] = asking[i] || outside
+    };
+    atomic {
+        if
+        :: outside ->
+            outside = (entries[i] == 0 && threads_at_home[i] == 0);
+            ending[i] = outside;
+            asking[i] = false
+        :: else
+        fi
     };
     if
     :: outside ->
