@@ -49,9 +49,41 @@ void remember(SharedName &name, uint64_t serial, PyObject *text)
     name.known.serial.store(serial, std::memory_order_release);
 }
 
+// A name in the code: interned.  The names of a call's keywords in the code: a constant, while those of
+// f(**mapping) are a tuple that nobody else has.
+bool is_worth_remembering(PyObject *text)
+{
+    return PyUnicode_Check(text) ? PyUnicode_CHECK_INTERNED(text)
+                                 : !PyUnstable_Object_IsUniquelyReferenced(text);
+}
+
+// The tuple of these names that lasts as long as the interpreter.
+// Tstate: attached to the owner.  Refs: takes over names; result new.
+// Errors: null with MemoryError.
+PyObject *intern_names(Owner &here, PyObject *names)
+{
+    Ref received = Ref::steal(names);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); ++i) {
+        PyUnicode_InternInPlace(&PyTuple_GET_ITEM(names, i));
+    }
+    Ref fresh = Ref::steal(here.keyword_names == nullptr ? PyDict_New() : nullptr);
+    {
+        LocalLock lock(here);
+        if (here.keyword_names == nullptr) {
+            here.keyword_names = fresh.release();
+        }
+    }
+    PyObject *kept = nullptr;
+    if (here.keyword_names == nullptr
+        || PyDict_SetDefaultRef(here.keyword_names, names, names, &kept) < 0) {
+        return nullptr;
+    }
+    return kept;
+}
+
 // In the owner: what was packed is the name, `count` arguments, and the names of keywords.
 void call_method_there(Operation &operation, Name name, size_t positional, size_t count,
-                       bool has_keywords)
+                       Name keyword_names)
 {
     Parcel &parcel = operation.arguments();
     const bool may_have_proxies = parcel.may_have_cells();
@@ -64,18 +96,17 @@ void call_method_there(Operation &operation, Name name, size_t positional, size_
         }
         return parcel.unpack(value);
     });
-    PyObject *keywords = nullptr;
+    Argument<Name> keywords;
     if (!received
         || (may_have_proxies
             && !arguments_in_kind(operation.object(), method.text.get(), there, 1))
-        || !unpack_names(parcel, has_keywords, &keywords)) {
+        || !unpack_names(parcel, keyword_names, keywords)) {
         operation.pack_error();
         return;
     }
     operation.pack_result(PyObject_VectorcallMethod(
         method.text.get(), there.begin(), (positional + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET,
-        keywords));
-    Py_XDECREF(keywords);
+        keywords.text.get()));
 }
 
 Name name_for(PyObject *proxy, SharedName &shared)
@@ -97,13 +128,14 @@ PyObject *name_vectorcall(PyObject *self, PyObject *const *arguments, size_t nar
     size_t count = positional + (keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords));
     ++arguments;
     Name name = name_for(proxy, *reinterpret_cast<SharedName *>(self));
+    Name keyword_names = keywords == nullptr ? Name{} : pyshared::name_for(proxy, keywords);
     Operation operation(proxy);
     if (!operation.start() || !Argument<Name>::pack(operation.arguments(), name)
-        || !pack_arguments(operation.arguments(), arguments, count, keywords)
+        || !pack_arguments(operation.arguments(), arguments, count, keyword_names)
         || !operation.enter()) {
         return nullptr;
     }
-    call_method_there(operation, name, positional, count, keywords != nullptr);
+    call_method_there(operation, name, positional, count, keyword_names);
     operation.leave();
     return operation.unpack_result();
 }
@@ -112,7 +144,7 @@ PyObject *name_vectorcall(PyObject *self, PyObject *const *arguments, size_t nar
 
 SharedName *shared_name(Owner &here, PyObject *text)
 {
-    if (!PyUnicode_CHECK_INTERNED(text)) {
+    if (!is_worth_remembering(text)) {
         return nullptr;
     }
     LocalLock lock(here);
@@ -147,6 +179,7 @@ Name name_for(PyObject *proxy, PyObject *text)
 
 void forget_names(Owner &here)
 {
+    Py_CLEAR(here.keyword_names);
     here.names.clear([](SharedName &name) { Py_DECREF(&name); });
 }
 
@@ -162,8 +195,17 @@ bool Argument<Name>::unpack(Parcel &parcel, Name original)
     }
     if (original.shared != nullptr) {
         PyInterpreterState *interp = _PyInterpreterState_GET();
-        _PyUnicode_InternImmortal(interp, &received);
-        remember(*original.shared, owner_of(interp)->serial, received);
+        Owner &here = *owner_of(interp);
+        if (PyTuple_Check(received)) {
+            received = intern_names(here, received);
+        }
+        else {
+            _PyUnicode_InternImmortal(interp, &received);
+        }
+        if (received == nullptr) {
+            return false;
+        }
+        remember(*original.shared, here.serial, received);
     }
     text = Ref::steal(received);
     return true;

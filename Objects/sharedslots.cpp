@@ -50,24 +50,23 @@ PyObject *call_here(PyObject *object, PyObject *const *arguments, size_t nargsf,
                                PyVectorcall_NARGS(nargsf) | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
 }
 
-// In the owner: what was packed is `count` arguments and the tuple of names, if there are any.
-void call_there(Operation &operation, size_t positional, size_t count, bool has_names)
+// In the owner: what was packed is `count` arguments and the names of keywords, if there are any.
+void call_there(Operation &operation, size_t positional, size_t count, Name names)
 {
     Parcel &parcel = operation.arguments();
     const bool may_have_proxies = parcel.may_have_cells();
     ArgumentArray there(count);
     bool received = there.fill([&](size_t, PyObject **value) { return parcel.unpack(value); });
-    PyObject *names = nullptr;
+    Argument<Name> keywords;
     if (!received
         || (may_have_proxies && !arguments_in_kind(operation.object(), nullptr, there, 0))
-        || !unpack_names(parcel, has_names, &names)) {
+        || !unpack_names(parcel, names, keywords)) {
         operation.pack_error();
         return;
     }
     operation.pack_result(PyObject_Vectorcall(operation.object(), there.begin(),
                                               positional | PY_VECTORCALL_ARGUMENTS_OFFSET,
-                                              names));
-    Py_XDECREF(names);
+                                              keywords.text.get()));
 }
 
 // Operations: each runs in the owner, on the object.
@@ -605,12 +604,13 @@ PyObject *proxy_vectorcall(PyObject *self, PyObject *const *arguments, size_t na
         return home == Home::kHere ? call_here(object.get(), arguments, nargsf, count, names)
                                    : nullptr;
     }
+    Name keywords = names == nullptr ? Name{} : name_for(self, names);
     Operation operation(self);
-    if (!operation.start() || !pack_arguments(operation.arguments(), arguments, count, names)
+    if (!operation.start() || !pack_arguments(operation.arguments(), arguments, count, keywords)
         || !operation.enter()) {
         return nullptr;
     }
-    call_there(operation, positional, count, names != nullptr);
+    call_there(operation, positional, count, keywords);
     operation.leave();
     return operation.unpack_result();
 }

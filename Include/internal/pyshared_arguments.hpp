@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "pyshared_name.hpp"
 #include "pyshared_parcel.hpp"
 
 #include <cstddef>
@@ -17,23 +18,22 @@ void note_argument(PyObject *const *arguments, size_t count, PyObject *names);
 // Pack `count` arguments, the values of keywords among them, and the keywords' names if there are any.
 // Tstate: attached to the caller.  Errors: false with an exception set.
 [[nodiscard]] inline bool pack_arguments(Parcel &parcel, PyObject *const *arguments, size_t count,
-                                         PyObject *names)
+                                         Name names)
 {
     for (size_t i = 0; i < count; ++i) {
         if (parcel.pack(arguments[i]) < 0) {
-            note_argument(arguments, count, names);
+            note_argument(arguments, count, names.text);
             return false;
         }
     }
-    return names == nullptr || parcel.pack(names) == 0;
+    return names.text == nullptr || Argument<Name>::pack(parcel, names);
 }
 
-// The names that arrived, after the arguments; null if there are none.
-// Tstate: attached to the receiver.  Refs: *names new.  Errors: false with an exception set.
-[[nodiscard]] inline bool unpack_names(Parcel &parcel, bool has_names, PyObject **names)
+// The names that arrived, after the arguments.
+// Tstate: attached to the receiver.  Errors: false with an exception set.
+[[nodiscard]] inline bool unpack_names(Parcel &parcel, Name names, Argument<Name> &received)
 {
-    *names = nullptr;
-    return !has_names || parcel.unpack(names) == 0;
+    return names.text == nullptr || received.unpack(parcel, names);
 }
 
 // Arguments that arrived, in one array with a free slot in front (PY_VECTORCALL_ARGUMENTS_OFFSET).

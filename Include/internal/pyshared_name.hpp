@@ -5,13 +5,16 @@
 // it is used there; a SharedName, one per interpreter and name, remembers that string's address,
 // so that the next use crosses as a pointer and finds the owner's type caches warm.
 //
+// The names of a call's keywords, a tuple, cross in the same way.
+//
 // A SharedName is callable too: what the bytecode for `proxy.method(...)` loads in place of the
 // method.  Called with the proxy and the arguments, it looks the method up and calls it in one
 // entry.
 //
 // Invariants
-// * The remembered string is immortal in its interpreter, whose record's serial is remembered with
-//   it; it is used only inside that interpreter's gate.
+// * The remembered string is immortal in its interpreter, and a tuple is kept by `keyword_names` of
+//   its record; the record's serial is remembered with it; it is used only inside that
+//   interpreter's gate.
 // * `known` is written by whoever is inside the owner and read by any thread of the caller's
 //   interpreter: a sequence lock of one word, the serial.
 
@@ -27,7 +30,7 @@ namespace pyshared {
 struct SharedName {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    PyObject *text;                 // interned; one reference
+    PyObject *text;                 // an interned string, or a tuple of strings; one reference
     SharedName *next_in_bucket;     // the local lock of its interpreter
     struct {
         std::atomic<uint64_t> serial;       // of the owner record; 0 while `text` changes
@@ -57,7 +60,7 @@ struct Name {
     PyObject *there = nullptr;      // the owner's string, if it is known
 };
 
-// The SharedName of an interned string; null if it has none.
+// The SharedName of an interned string, or of a tuple of names; null if it has none.
 // Tstate: attached to `here`.  Refs: text borrowed, result borrowed.  Errors: none.
 SharedName *shared_name(Owner &here, PyObject *text);
 

@@ -134,6 +134,7 @@ struct Owner {
     IntrusiveTable<CellTableTraits> cells;      // every cell it owns that has its object
     IntrusiveTable<ProxyTableTraits> proxies;   // the one proxy of each cell known here
     IntrusiveTable<NameTableTraits> names;      // one reference each
+    PyObject *keyword_names = nullptr;          // a dictionary of tuples that others remember
     TypeCache known_types;
     DropTargets dropped;
     int looks = 0;                              // how often it looked after those in vain
