@@ -82,8 +82,8 @@ PyObject *intern_names(Owner &here, PyObject *names)
 }
 
 // In the owner: what was packed is the name, `count` arguments, and the names of keywords.
-void call_method_there(Operation &operation, Name name, size_t positional, size_t count,
-                       Name keyword_names)
+void call_method_there(Operation &operation, const Name &name, size_t positional, size_t count,
+                       const Name &keyword_names)
 {
     Parcel &parcel = operation.arguments();
     const bool may_have_proxies = parcel.may_have_cells();
@@ -105,8 +105,8 @@ void call_method_there(Operation &operation, Name name, size_t positional, size_
         return;
     }
     operation.pack_result(PyObject_VectorcallMethod(
-        method.text.get(), there.begin(), (positional + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET,
-        keywords.text.get()));
+        method.text, there.begin(), (positional + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET,
+        keywords.text));
 }
 
 Name name_for(PyObject *proxy, SharedName &shared)
@@ -183,12 +183,8 @@ void forget_names(Owner &here)
     here.names.clear([](SharedName &name) { Py_DECREF(&name); });
 }
 
-bool Argument<Name>::unpack(Parcel &parcel, Name original)
+bool Argument<Name>::receive(Parcel &parcel, const Name &original)
 {
-    if (original.there != nullptr) {
-        text = Ref::borrow(original.there);
-        return true;
-    }
     PyObject *received;
     if (parcel.unpack(&received) < 0) {
         return false;
@@ -207,7 +203,8 @@ bool Argument<Name>::unpack(Parcel &parcel, Name original)
         }
         remember(*original.shared, here.serial, received);
     }
-    text = Ref::steal(received);
+    received_ = Ref::steal(received);
+    text = received;
     return true;
 }
 

@@ -51,7 +51,7 @@ PyObject *call_here(PyObject *object, PyObject *const *arguments, size_t nargsf,
 }
 
 // In the owner: what was packed is `count` arguments and the names of keywords, if there are any.
-void call_there(Operation &operation, size_t positional, size_t count, Name names)
+void call_there(Operation &operation, size_t positional, size_t count, const Name &names)
 {
     Parcel &parcel = operation.arguments();
     const bool may_have_proxies = parcel.may_have_cells();
@@ -66,7 +66,7 @@ void call_there(Operation &operation, size_t positional, size_t count, Name name
     }
     operation.pack_result(PyObject_Vectorcall(operation.object(), there.begin(),
                                               positional | PY_VECTORCALL_ARGUMENTS_OFFSET,
-                                              keywords.text.get()));
+                                              keywords.text));
 }
 
 // Operations: each runs in the owner, on the object.

@@ -18,7 +18,7 @@ void note_argument(PyObject *const *arguments, size_t count, PyObject *names);
 // Pack `count` arguments, the values of keywords among them, and the keywords' names if there are any.
 // Tstate: attached to the caller.  Errors: false with an exception set.
 [[nodiscard]] inline bool pack_arguments(Parcel &parcel, PyObject *const *arguments, size_t count,
-                                         Name names)
+                                         const Name &names)
 {
     for (size_t i = 0; i < count; ++i) {
         if (parcel.pack(arguments[i]) < 0) {
@@ -31,7 +31,8 @@ void note_argument(PyObject *const *arguments, size_t count, PyObject *names);
 
 // The names that arrived, after the arguments.
 // Tstate: attached to the receiver.  Errors: false with an exception set.
-[[nodiscard]] inline bool unpack_names(Parcel &parcel, Name names, Argument<Name> &received)
+[[nodiscard]] inline bool unpack_names(Parcel &parcel, const Name &names,
+                                       Argument<Name> &received)
 {
     return names.text == nullptr || received.unpack(parcel, names);
 }

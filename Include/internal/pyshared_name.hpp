@@ -74,20 +74,29 @@ void forget_names(Owner &here);
 
 template <> struct Argument<Name> {
     static Name prepare(PyObject *proxy, Name name) { return name_for(proxy, name.text); }
-    static bool pack(Parcel &parcel, Name name)
+    static bool pack(Parcel &parcel, const Name &name)
     {
         return name.there != nullptr || parcel.pack(name.text) == 0;
     }
-    bool unwrap(Name original)
+    bool unwrap(const Name &original)
     {
-        text = Ref::borrow(original.text);
+        text = original.text;
         return true;
     }
-    // Interns what is new, for good, and tells the caller's SharedName.
-    bool unpack(Parcel &parcel, Name original);
-    Name get() const { return Name{text.get()}; }
+    bool unpack(Parcel &parcel, const Name &original)
+    {
+        text = original.there;
+        return text != nullptr || receive(parcel, original);
+    }
+    Name get() const { return Name{text}; }
 
-    Ref text;
+    PyObject *text = nullptr;       // of the interpreter that this is in; kept by others, or below
+
+private:
+    // Interns what is new, for good, and tells the caller's SharedName.
+    bool receive(Parcel &parcel, const Name &original);
+
+    Ref received_;
 };
 
 }  // namespace pyshared
