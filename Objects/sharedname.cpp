@@ -99,7 +99,7 @@ void call_method_there(Operation &operation, const Name &name, size_t positional
     Argument<Name> keywords;
     if (!received
         || (may_have_proxies
-            && !arguments_in_kind(operation.object(), method.text.get(), there, 1))
+            && !arguments_in_kind(operation.object(), method.text, there, 1))
         || !unpack_names(parcel, keyword_names, keywords)) {
         operation.pack_error();
         return;

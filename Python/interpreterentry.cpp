@@ -25,7 +25,6 @@
 #include <pthread.h>
 
 namespace pyshared {
-namespace {
 
 // A thread state of the calling thread in some interpreter.
 struct ThreadSlot {
@@ -34,6 +33,8 @@ struct ThreadSlot {
     Seat *seat = nullptr;               // null: all were taken
     bool own = false;                   // made here, so deleted here
 };
+
+namespace {
 
 // What a thread remembers of where it has been.
 struct ThreadCache {
@@ -319,12 +320,12 @@ void pause_processor()
 #endif
 }
 
-// Has nobody the GIL?  If not, whoever takes it next sees what this thread wrote before.
+// Has nobody the GIL?  If not, whoever takes it next sees what this thread changed before.
 template <class Gil> bool is_free(const Gil &gil)
 {
     if constexpr (requires { gil.shared_word; }) {
         // Pairs with _PyShared_GIL_Take(), after which the release queue is looked at.
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        fence_after_change();
         return _Py_atomic_load_uintptr_relaxed(&gil.shared_word) == _PyShared_GIL_FREE;
     }
     return false;
@@ -382,14 +383,11 @@ bool has_pending_calls(const PyInterpreterState *interp)
     return _Py_atomic_load_int32_relaxed(&interp->ceval.pending.npending) != 0;
 }
 
-// Does something wait to be done there, and does nobody run who will do it?
 // Tstate: any, inside the owner's gate.
-enum class Attention : uint8_t { kNotWanted, kIfItStops, kWanted };
-
 Attention attention_for(const Owner &owner)
 {
-    // Pairs with take_over_releases().
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    // Pairs with take_over_releases(): this thread has just entered the gate.
+    fence_after_change();
     bool releases = owner.release_queue.load(std::memory_order_relaxed) != nullptr;
     if (!releases && !has_pending_calls(owner.interp)) {
         return Attention::kNotWanted;
@@ -473,6 +471,33 @@ InterpreterEntry::Outcome InterpreterEntry::enter(Owner &owner, Visit visit)
     if (!step_in(owner, from)) {
         return Outcome::kClosed;
     }
+    return attach_inside(owner, from, slot);
+}
+
+Attention InterpreterEntry::enter_if_idle(Owner &owner)
+{
+    assert(owner_ == nullptr);
+    PyThreadState *from = _PyThreadState_GET();
+    ThreadSlot *slot = find_slot(owner);
+    seat_ = slot == nullptr ? nullptr : slot->seat;
+    visit_ = Visit::kPassing;
+    if (!step_in_attached(owner)) {
+        return Attention::kNotWanted;
+    }
+    Attention attention = attention_for(owner);
+    if (attention != Attention::kWanted) {
+        step_out(owner);
+        return attention;
+    }
+    detach(from);
+    (void)attach_inside(owner, from, slot);
+    return attention;
+}
+
+// Inside the gate, detached from the caller: attach to the owner, or to the caller again.
+inline InterpreterEntry::Outcome InterpreterEntry::attach_inside(Owner &owner, PyThreadState *from,
+                                                                 ThreadSlot *slot)
+{
     push_link(link_, from);
     PyThreadState *inside = thread_state_for(owner, slot);
     if (inside == nullptr) [[unlikely]] {
@@ -511,6 +536,20 @@ inline bool InterpreterEntry::step_in(Owner &owner, PyThreadState *from)
     return true;
 }
 
+// The same, but attached still.
+inline bool InterpreterEntry::step_in_attached(Owner &owner)
+{
+    if (seat_ == nullptr) {
+        return enter_gate(owner, visit_);
+    }
+    sit_down_with_fence(*seat_, visit_);
+    if (!may_remain(owner, visit_)) {
+        stand_up(owner, *seat_, visit_);
+        return false;
+    }
+    return true;
+}
+
 // Out of the gate, when attached again.
 inline void InterpreterEntry::step_out(Owner &owner)
 {
@@ -538,7 +577,7 @@ void InterpreterEntry::leave()
     attach_again(from);
     step_out(owner);
     // As take_over_releases() does.
-    fence_after_detach();
+    fence_after_change();
     if (owner.release_queue.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
         dropped.add(owner);
     }
@@ -604,22 +643,20 @@ void visit_thread_states(bool (*visit)(PyThreadState *, void *), void *context)
 
 bool drain_if_idle(Owner &owner)
 {
-    if (!enter_gate(owner, Visit::kPassing)) {
-        return true;
-    }
-    bool pending = has_pending_calls(owner.interp);
-    Attention attention = attention_for(owner);
-    leave_gate(owner, Visit::kPassing);
-    if (attention != Attention::kWanted) {
-        return attention == Attention::kNotWanted;
-    }
     InterpreterEntry entry;
     // Entering drains.  If it fails, the owner is closing and drops its objects itself.
-    if (entry.enter(owner, Visit::kPassing) == InterpreterEntry::Outcome::kEntered && pending) {
+    Attention attention = entry.enter_if_idle(owner);
+    if (entry.entered() && has_pending_calls(owner.interp)) {
         ErrorStash stash;
         (void)_PyEval_MakePendingCalls(_PyThreadState_GET());
     }
-    return true;
+    return attention != Attention::kIfItStops;
+}
+
+Seat *seat_of_this_thread(const Owner &owner)
+{
+    ThreadSlot *slot = find_slot(owner);
+    return slot == nullptr ? nullptr : slot->seat;
 }
 
 void drain_if_idle_detached(Owner &owner, DropTargets &dropped)

@@ -40,6 +40,8 @@ template <class Visit> void for_each_live_cell(Visit visit)
 
 void abandon(Owner &other, Owner &survivor)
 {
+    other.local_mutex = {};
+    refer_from_cells(other);
     other.gate.store(kGateClosing, std::memory_order_relaxed);
     other.release_queue.store(closed_queue(), std::memory_order_relaxed);
     other.interp = nullptr;

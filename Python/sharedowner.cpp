@@ -227,7 +227,7 @@ void reset_seats(Owner &owner)
 
 uint64_t count_visits(const Owner &owner)
 {
-    // Pairs with fence_after_detach(): the flag that was set before is seen by who is not seen here.
+    // Pairs with fence_after_change(): the flag that was set before is seen by who is not seen here.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     uint64_t visits = owner.gate.load(std::memory_order_acquire) & ~kGateFlags;
     for (const Seat &seat : owner.seats) {

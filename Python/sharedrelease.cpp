@@ -70,6 +70,7 @@ Pushed push(Owner &owner, SharedCell &cell)
 }
 
 // Give a cell that nobody holds, its object dropped, back to the pool.
+// Locks: the owner's local lock held; or its queue is closed.
 void recycle(SharedCell &cell, Magazine *magazine)
 {
     Owner &owner = *cell.owner;
@@ -81,7 +82,12 @@ void recycle(SharedCell &cell, Magazine *magazine)
     if (scope != nullptr) {
         scope->release();
     }
-    release(owner);
+    if (owner.cells_refer) {
+        release(owner);
+    }
+    else {
+        --owner.live_cells;
+    }
 }
 
 void ask_for_safe_point(PyThreadState *tstate)
@@ -107,13 +113,20 @@ void remember_drop(Owner &owner)
     ask_for_safe_point(tstate);
 }
 
-// Push where nobody is let in any more.
+// The queue is closed: the owner is gone and has dropped the object.  A cell that is only dead, by a
+// scope that closes just now, still has handles; whoever drops the last one comes here again.
+void settle_after_end(SharedCell &cell)
+{
+    if (take_off_queue(cell) == Drained::kUnused) {
+        recycle(cell, nullptr);
+    }
+}
+
+// Push where nobody need be told.
 void push_at_end(Owner &owner, SharedCell &cell)
 {
-    if (push(owner, cell) == Pushed::kClosed && take_off_queue(cell) == Drained::kUnused) {
-        // The owner is gone and has dropped the object.  One that is only dead, by a scope that
-        // closes just now, still has handles; whoever drops the last one comes here again.
-        recycle(cell, nullptr);
+    if (push(owner, cell) == Pushed::kClosed) {
+        settle_after_end(cell);
     }
 }
 
@@ -121,6 +134,16 @@ void push_at_end(Owner &owner, SharedCell &cell)
 // with `look_after` this thread again, at its next safe point.
 // Marked queued and not pushed yet: the cell and its owner cannot go away before the push.
 enum class LookAfter : bool { kNo, kYes };
+
+void see_that_someone_looks(Owner &owner, Pushed pushed, LookAfter look_after)
+{
+    if (pushed == Pushed::kFirst) {
+        request_safe_point(owner);
+    }
+    if (look_after == LookAfter::kYes) {
+        remember_drop(owner);
+    }
+}
 
 void send_to_owner(SharedCell &cell, LookAfter look_after)
 {
@@ -131,16 +154,25 @@ void send_to_owner(SharedCell &cell, LookAfter look_after)
         ask_for_safe_point(tstate);
         return;
     }
+    if (Seat *seat = seat_of_this_thread(owner)) {
+        // The push is what comes between sitting down and the look at the flags; while it sits, this
+        // thread keeps the record.
+        sit_down(*seat, Visit::kPassing);
+        Pushed pushed = push(owner, cell);
+        if (pushed == Pushed::kClosed) {
+            settle_after_end(cell);
+        }
+        else if (may_remain(owner, Visit::kPassing)) {
+            see_that_someone_looks(owner, pushed, look_after);
+        }
+        stand_up(owner, *seat, Visit::kPassing);
+        return;
+    }
     if (!enter_gate(owner, Visit::kPassing)) {
         push_at_end(owner, cell);
         return;
     }
-    if (push(owner, cell) == Pushed::kFirst) {
-        request_safe_point(owner);
-    }
-    if (look_after == LookAfter::kYes) {
-        remember_drop(owner);
-    }
+    see_that_someone_looks(owner, push(owner, cell), look_after);
     leave_gate(owner, Visit::kPassing);
 }
 
@@ -394,7 +426,7 @@ SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
             }
             else {
                 take_reference(object);
-                retain(owner);
+                ++owner.live_cells;
                 owner.cells.insert(*cell);
                 made = true;
             }
@@ -424,6 +456,14 @@ SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope)
         break;
     }
     return nullptr;
+}
+
+void refer_from_cells(Owner &owner)
+{
+    LocalLock lock(owner);
+    if (!std::exchange(owner.cells_refer, true)) {
+        owner.references.fetch_add(owner.live_cells, std::memory_order_relaxed);
+    }
 }
 
 void drop_handle(SharedCell &cell)
@@ -575,6 +615,7 @@ void _PyShared_InterpreterRetire(PyThreadState *tstate)
         ErrorStash stash;
         drop_unqueued(*owner);
     }
+    refer_from_cells(*owner);
     // Not before all cells are without their objects: from here on others recycle them.
     settle_all(*owner, take_queue(*owner, closed_queue()));
     cell_pool().flush(owner->magazine);

@@ -16,7 +16,7 @@ namespace {
 
 constinit std::atomic<uint64_t> last_number{0};
 
-// The owners whose cells a closing scope killed; each entry holds a reference.
+// The other owners whose cells a closing scope killed; each entry holds a reference.
 class OwnerList final {
 public:
     OwnerList() = default;
@@ -49,13 +49,9 @@ private:
     SmallArray<Owner *, 8> owners_;
 };
 
-// Drop the objects that wait in an owner, now.
-void drain_now(Owner &owner)
+// Drop the objects that wait in another interpreter, now.
+void drain_elsewhere(Owner &owner)
 {
-    if (&owner == owner_of(_PyThreadState_GET())) {
-        drain(owner);
-        return;
-    }
     InterpreterEntry entry;
     if (entry.enter(owner, Visit::kPassing) == InterpreterEntry::Outcome::kEntered) {
         drain(owner);
@@ -71,7 +67,18 @@ Scope *Scope::create()
         PyErr_NoMemory();
         return nullptr;
     }
-    return ::new (memory) Scope(last_number.fetch_add(1, std::memory_order_relaxed) + 1);
+    return ::new (memory) Scope;
+}
+
+uint64_t Scope::number()
+{
+    uint64_t number = number_.load(std::memory_order_relaxed);
+    if (number != 0) {
+        return number;
+    }
+    uint64_t fresh = last_number.fetch_add(1, std::memory_order_relaxed) + 1;
+    return number_.compare_exchange_strong(number, fresh, std::memory_order_relaxed) ? fresh
+                                                                                     : number;
 }
 
 void Scope::release()
@@ -85,7 +92,7 @@ void Scope::release()
 Joined Scope::add(SharedCell &cell)
 {
     LeafLock lock(mutex_);
-    if (!open_.load(std::memory_order_relaxed)) {
+    if (!is_open()) {
         return Joined::kClosed;
     }
     cell.scope = this;
@@ -108,6 +115,9 @@ void Scope::unlink(SharedCell &cell)
         return;
     }
     Scope &scope = *cell.scope;
+    if (scope.state_.load(std::memory_order_acquire) == State::kEmpty) {
+        return;
+    }
     LeafLock lock(scope.mutex_);
     uint32_t place = cell.listed.place_in_scope;
     if (place < scope.members_.size() && scope.members_[place] == &cell) {
@@ -141,18 +151,24 @@ void Scope::relink_after_fork(SharedCell &cell)
 
 void Scope::close()
 {
+    Owner &here = *owner_of(_PyThreadState_GET());
     OwnerList owners;
     {
         LeafLock lock(mutex_);
-        open_.store(false, std::memory_order_release);
+        state_.store(State::kClosing, std::memory_order_relaxed);
         while (!members_.empty()) {
             SharedCell &cell = *members_.pop();
-            owners.add(*cell.owner);
+            if (cell.owner != &here) {
+                owners.add(*cell.owner);
+            }
             kill(cell, Death::kScopeClosed);
         }
+        // Pairs with unlink().
+        state_.store(State::kEmpty, std::memory_order_release);
     }
+    drain_if_pending(here);
     for (Owner *owner : owners) {
-        drain_now(*owner);
+        drain_elsewhere(*owner);
     }
 }
 

@@ -20,6 +20,7 @@
    _PyShared_MaySeeFrames          pystate.c                          sys._current_frames()
    _PyShared_SafePoint             ceval_gil.c  _Py_HandlePending     run releases
    _PyShared_ReleasesPending       ceval_gil.c                        raise the eval breaker
+   _PyShared_NoPendingCalls        ceval_gil.c  _Py_HandlePending     a safe point alone
    _PyShared_LookAfter             crossinterp.c                      pending calls
    _PyShared_SignalReceived        ceval_gil.c                        interrupt another one
    _PyShared_HandleSignals         ceval_gil.c, signalmodule.c        run main's handlers
@@ -55,8 +56,10 @@ extern "C" {
 #endif
 
 #include "cpython/sharedobject.h"
+#include "pycore_ceval.h"         // _Py_unset_eval_breaker_bit()
 #include "pycore_crossinterp.h"   // _PyXIData_t
 #include "pycore_interp.h"        // PyInterpreterState
+#include "pycore_runtime.h"       // _PyRuntime
 #include "pycore_tstate.h"        // _PyThreadStateImpl
 
 /* What C code may see of an owner record (interp->xi.shared): its first
@@ -133,6 +136,23 @@ _PyShared_MaySeeFrames(PyThreadState *tstate, PyInterpreterState *interp)
    what this interpreter dropped.
    Tstate: attached.  Python: destructors run.  Errors: none. */
 extern void _PyShared_SafePoint(PyThreadState *tstate);
+
+/* Was the eval breaker raised for a safe point alone?  Then it is lowered, and
+   the base need not take its locks to find that there are no pending calls.
+   Tstate: attached.  Errors: none. */
+static inline int
+_PyShared_NoPendingCalls(PyThreadState *tstate)
+{
+#ifdef Py_GIL_DISABLED
+    (void)tstate;
+    return 0;
+#else
+    /* First: a call that is added from here on raises it again. */
+    _Py_unset_eval_breaker_bit(tstate, _PY_CALLS_TO_DO_BIT);
+    return _Py_atomic_load_int32_relaxed(&tstate->interp->ceval.pending.npending) == 0
+           && _Py_atomic_load_int32_relaxed(&_PyRuntime.ceval.pending_mainthread.npending) == 0;
+#endif
+}
 
 /* An interpreter was given something to do: if it is idle, this thread sees to
    it at its next safe point.

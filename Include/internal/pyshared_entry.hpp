@@ -16,6 +16,11 @@
 
 namespace pyshared {
 
+struct ThreadSlot;
+
+// Does something wait to be done in an owner, and does nobody run there who will do it?
+enum class Attention : uint8_t { kNotWanted, kIfItStops, kWanted };
+
 // Being inside an owner: entered by enter(), undone by leave() or the destructor.
 //
 //     InterpreterEntry entry;
@@ -46,6 +51,10 @@ public:
     // Errors: none set; see the result.
     [[nodiscard]] Outcome enter(Owner &owner, Visit visit = Visit::kCall);
 
+    // The same to run releases or pending calls, if any wait and nobody runs there; passes through.
+    // An owner that is closing wants no attention.
+    [[nodiscard]] Attention enter_if_idle(Owner &owner);
+
     // Come back to the caller.
     void leave();
 
@@ -53,6 +62,8 @@ public:
 
 private:
     bool step_in(Owner &owner, PyThreadState *from);
+    bool step_in_attached(Owner &owner);
+    Outcome attach_inside(Owner &owner, PyThreadState *from, ThreadSlot *slot);
     void step_out(Owner &owner);
     void close_homecomers();
 
@@ -94,7 +105,12 @@ bool drain_if_idle(Owner &owner);
 // to be looked after next is added to `dropped`.
 void drain_if_idle_detached(Owner &owner, DropTargets &dropped);
 
-// Ask whatever thread runs in the owner to come to a safe point.
+// The calling thread's seat in the owner's gate; null if it has none.
+// Tstate: any.
+Seat *seat_of_this_thread(const Owner &owner);
+
+// Ask whatever thread runs in the owner to come to a safe point, for what was atomically changed just
+// before; who comes to run there next sees it anyway.
 // Tstate: any, inside the owner's gate.
 void request_safe_point(Owner &owner);
 

@@ -96,8 +96,9 @@ struct OpenWith {
     OpenWith *next;
 };
 
-// Where one thread counts itself in and out of the gate with plain stores.  It counts itself while it
-// is attached and looks at the flags when it has detached, which is a full fence.
+// Where one thread counts itself in and out of the gate with plain stores.  Between counting itself and
+// looking at the flags it makes an atomic change that it has to make anyway: it gives up a GIL, or
+// pushes a cell.
 struct Seat {
     std::atomic<bool> taken;            // by a thread, for as long as it remembers the owner
     std::atomic<uint64_t> inside;       // in units of the gate; written by that thread alone
@@ -111,7 +112,7 @@ struct Owner {
     std::atomic<uint64_t> gate{0};
     static constexpr int kSeats = 16;       // threads beyond these use the gate's own count
     Seat seats[kSeats]{};
-    std::atomic<int64_t> references{1};     // the interpreter's, plus one for each live cell
+    std::atomic<int64_t> references{1};     // the interpreter's, and those of who remembers it
     std::atomic<int64_t> exports{0};        // buffers of its objects that others hold
     std::atomic<int64_t> sessions{0};       // Interpreter.exec() and call() that run in it
 
@@ -130,6 +131,8 @@ struct Owner {
     // The local part.
     PyMutex local_mutex{};                  // free-threaded builds only; leaf, held briefly
     bool retired = false;                   // no new cells
+    bool cells_refer = false;               // each cell has a reference: the end is near
+    int64_t live_cells = 0;                 // until then
     Magazine magazine;
     IntrusiveTable<CellTableTraits> cells;      // every cell it owns that has its object
     IntrusiveTable<ProxyTableTraits> proxies;   // the one proxy of each cell known here
@@ -236,8 +239,9 @@ bool may_stay(const Owner &owner, Visit visit);
     return true;
 }
 
-// A full fence where the thread has just given up an interpreter's lock: an x86 made one for that.
-inline void fence_after_detach()
+// A full fence where the thread has just made an atomic change, such as giving up an interpreter's
+// lock, which is one already on an x86.
+inline void fence_after_change()
 {
 #if defined(__x86_64__) || defined(__i386__)
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -246,8 +250,8 @@ inline void fence_after_detach()
 #endif
 }
 
-// The same with a seat: sit_down(), detach, then may_remain() tells whether the thread is inside;
-// stand_up() in any case.
+// The same with a seat: sit_down(), detach or push, then may_remain() tells whether the thread is
+// inside; stand_up() in any case.
 
 // A seat for the calling thread; null if all are taken.  Nobody sits in one that is given up.
 [[nodiscard]] Seat *take_seat(Owner &owner);
@@ -266,9 +270,14 @@ inline void sit_down(Seat &seat, Visit visit)
                       std::memory_order_relaxed);
 }
 
+inline void sit_down_with_fence(Seat &seat, Visit visit)
+{
+    seat.inside.fetch_add(static_cast<uint64_t>(visit), std::memory_order_seq_cst);
+}
+
 [[nodiscard]] inline bool may_remain(const Owner &owner, Visit visit)
 {
-    fence_after_detach();
+    fence_after_change();
     return (owner.gate.load(std::memory_order_acquire) & kGateFlags) == 0 || may_stay(owner, visit);
 }
 
@@ -314,6 +323,11 @@ inline void retain(Owner &owner)
 void release(Owner &owner);
 
 // Cells of an owner
+
+// The record is there while its interpreter is.  Before that ends, each cell that is left gets a
+// reference to it.
+// Tstate: attached to the owner, which makes no more cells; or none of it is left (fork).
+void refer_from_cells(Owner &owner);
 
 // The cell of `object` in `scope` (null: none), made if there is none.
 // Tstate: attached to the owner.

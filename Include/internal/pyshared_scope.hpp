@@ -34,7 +34,7 @@ public:
     // Tstate: any.
     void release();
 
-    bool is_open() const { return open_.load(std::memory_order_acquire); }
+    bool is_open() const { return state_.load(std::memory_order_acquire) == State::kOpen; }
 
     // Make a live cell a member, if the scope is open.
     // Tstate: attached to the cell's owner.  Refs: a member gets a reference to the scope.
@@ -56,17 +56,23 @@ public:
     void reset_after_fork();
     void relink_after_fork(SharedCell &cell);
 
-    // Tells scopes apart; never used twice in a process.
-    uint64_t number() const { return number_; }
+    // Tells scopes apart; never used twice in a process.  Given when it is first asked for.
+    uint64_t number();
 
 private:
+    enum class State : uint8_t {
+        kOpen,
+        kClosing,
+        kEmpty,         // closed, and whoever closes it touches no member any more
+    };
+
     [[nodiscard]] bool link_lock_held(SharedCell &cell);
 
-    explicit Scope(uint64_t number) : number_(number) {}
+    Scope() = default;
 
-    const uint64_t number_;
+    std::atomic<uint64_t> number_{0};
     std::atomic<int64_t> references_{1};
-    std::atomic<bool> open_{true};      // written under mutex_
+    std::atomic<State> state_{State::kOpen};    // written under mutex_
     PyMutex mutex_{};
     SmallArray<SharedCell *, 4> members_;   // mutex_
 };

@@ -74,16 +74,8 @@ inline detach(i)
 /* may_stay(), this_thread_is_inside() */
 #define may_stay(i, passing) (!closing[i] && (!ending[i] || passing || comes_from(i)))
 
-/* Leaves `inside` set if the caller is inside the gate.  Backing out cannot be seen. */
-inline enter_gate(i, passing)
-{
-    atomic {
-        !asking[i] -> inside = may_stay(i, passing);
-        entries[i] = entries[i] + inside
-    }
-}
-
-/* sit_down(), detach(), may_remain(): the same in two steps, in between attached to nothing. */
+/* sit_down(), detach(), may_remain(), in two steps, in between attached to nothing.  Leaves `inside` set
+   if the caller is inside the gate, and detached; else it is attached again. */
 inline step_in(i, passing)
 {
 #if SEED == 1
@@ -100,11 +92,6 @@ inline step_in(i, passing)
     :: else -> atomic { attach(at); entries[i]-- }
     fi
 #endif
-}
-
-inline leave_gate(i)
-{
-    atomic { assert(entries[i] > 0); entries[i]-- }
 }
 
 inline recycle(i)
@@ -148,21 +135,20 @@ inline drain(i)
     }
 }
 
-/* The cell is marked queued, and not on the queue yet. */
+/* The cell is marked queued, and not on the queue yet.  Leaves `inside` set if the owner is to be looked
+   after. */
 inline send_to_owner(i)
 {
-    enter_gate(i, true);
     atomic {
+        entries[i]++;
+        inside = !queue_closed[i];
         if
-        :: inside ->
-            assert(live[i] && !queue_closed[i]);
-            in_queue[i] = true;
-            leave_gate(i)
-        :: !inside && !queue_closed[i] -> assert(live[i]); in_queue[i] = true
-        :: !inside && queue_closed[i] ->
+        :: inside -> assert(live[i]); in_queue[i] = true
+        :: else ->
 #if SEED == 2
             recycle(i)
 #else
+            /* settle_after_end() */
             assert(live[i]);
             if
             :: handles[i] == 0 -> recycle(i)
@@ -170,6 +156,10 @@ inline send_to_owner(i)
             fi
 #endif
         fi
+    };
+    atomic {
+        !asking[i] -> inside = inside && may_stay(i, true);
+        entries[i]--
     }
 }
 
