@@ -57,6 +57,27 @@ bool is_worth_remembering(PyObject *text)
                                  : !PyUnstable_Object_IsUniquelyReferenced(text);
 }
 
+// Tstate: attached to the owner.  Errors: null with MemoryError.
+Ref kept_names(Owner &here)
+{
+    Ref fresh;
+    for (;;) {
+        {
+            LocalLock lock(here);
+            if (here.keyword_names == nullptr) {
+                here.keyword_names = fresh.release();
+            }
+            if (here.keyword_names != nullptr) {
+                return Ref::borrow(here.keyword_names);
+            }
+        }
+        fresh = Ref::steal(PyDict_New());
+        if (!fresh) {
+            return fresh;
+        }
+    }
+}
+
 // The tuple of these names that lasts as long as the interpreter.
 // Tstate: attached to the owner.  Refs: takes over names; result new.
 // Errors: null with MemoryError.
@@ -66,16 +87,9 @@ PyObject *intern_names(Owner &here, PyObject *names)
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); ++i) {
         PyUnicode_InternInPlace(&PyTuple_GET_ITEM(names, i));
     }
-    Ref fresh = Ref::steal(here.keyword_names == nullptr ? PyDict_New() : nullptr);
-    {
-        LocalLock lock(here);
-        if (here.keyword_names == nullptr) {
-            here.keyword_names = fresh.release();
-        }
-    }
+    Ref all = kept_names(here);
     PyObject *kept = nullptr;
-    if (here.keyword_names == nullptr
-        || PyDict_SetDefaultRef(here.keyword_names, names, names, &kept) < 0) {
+    if (!all || PyDict_SetDefaultRef(all.get(), names, names, &kept) < 0) {
         return nullptr;
     }
     return kept;
@@ -128,14 +142,15 @@ PyObject *name_vectorcall(PyObject *self, PyObject *const *arguments, size_t nar
     size_t count = positional + (keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords));
     ++arguments;
     Name name = name_for(proxy, *reinterpret_cast<SharedName *>(self));
-    Name keyword_names = keywords == nullptr ? Name{} : pyshared::name_for(proxy, keywords);
+    KeywordNames keyword_names;
     Operation operation(proxy);
-    if (!operation.start() || !Argument<Name>::pack(operation.arguments(), name)
-        || !pack_arguments(operation.arguments(), arguments, count, keyword_names)
+    if (!keyword_names.prepare(proxy, keywords) || !operation.start()
+        || !Argument<Name>::pack(operation.arguments(), name)
+        || !pack_arguments(operation.arguments(), arguments, count, keyword_names.get())
         || !operation.enter()) {
         return nullptr;
     }
-    call_method_there(operation, name, positional, count, keyword_names);
+    call_method_there(operation, name, positional, count, keyword_names.get());
     operation.leave();
     return operation.unpack_result();
 }
@@ -175,6 +190,34 @@ Name name_for(PyObject *proxy, PyObject *text)
     }
     SharedName *shared = shared_name(*owner_of(_PyThreadState_GET()), text);
     return shared == nullptr ? Name{text} : name_for(proxy, *shared);
+}
+
+bool KeywordNames::are_plain(PyObject *names)
+{
+    if (!PyTuple_CheckExact(names)) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); ++i) {
+        if (!PyUnicode_CheckExact(PyTuple_GET_ITEM(names, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// What is no string at all stays what it is, for the callee to refuse.
+PyObject *KeywordNames::make_plain(PyObject *names)
+{
+    Ref plain = Ref::steal(PyTuple_New(PyTuple_GET_SIZE(names)));
+    for (Py_ssize_t i = 0; plain && i < PyTuple_GET_SIZE(names); ++i) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        name = PyUnicode_Check(name) ? PyUnicode_FromObject(name) : Py_NewRef(name);
+        if (name == nullptr) {
+            return nullptr;
+        }
+        PyTuple_SET_ITEM(plain.get(), i, name);
+    }
+    return plain.release();
 }
 
 void forget_names(Owner &here)

@@ -604,13 +604,14 @@ PyObject *proxy_vectorcall(PyObject *self, PyObject *const *arguments, size_t na
         return home == Home::kHere ? call_here(object.get(), arguments, nargsf, count, names)
                                    : nullptr;
     }
-    Name keywords = names == nullptr ? Name{} : name_for(self, names);
+    KeywordNames keywords;
     Operation operation(self);
-    if (!operation.start() || !pack_arguments(operation.arguments(), arguments, count, keywords)
+    if (!keywords.prepare(self, names) || !operation.start()
+        || !pack_arguments(operation.arguments(), arguments, count, keywords.get())
         || !operation.enter()) {
         return nullptr;
     }
-    call_there(operation, positional, count, keywords);
+    call_there(operation, positional, count, keywords.get());
     operation.leave();
     return operation.unpack_result();
 }

@@ -12,6 +12,7 @@
 // entry.
 //
 // Invariants
+// * What is remembered of a tuple are plain strings only: others are not interned, and cross as proxies.
 // * The remembered string is immortal in its interpreter, and a tuple is kept by `keyword_names` of
 //   its record; the record's serial is remembered with it; it is used only inside that
 //   interpreter's gate.
@@ -67,6 +68,37 @@ SharedName *shared_name(Owner &here, PyObject *text);
 // The name, ready to cross to the owner of the proxy's object.
 // Tstate: attached to the caller.  Refs: borrowed.
 Name name_for(PyObject *proxy, PyObject *text);
+
+// The names of a call's keywords.  One of a str subclass crosses as the plain string that it equals: the
+// callee takes strings only, and the original would arrive as a proxy.
+class KeywordNames final {
+public:
+    // Tstate: attached to the caller.  Refs: borrowed; null if there are none.
+    // Errors: false with MemoryError.
+    [[nodiscard]] bool prepare(PyObject *proxy, PyObject *names)
+    {
+        if (names == nullptr) {
+            return true;
+        }
+        if (!are_plain(names)) [[unlikely]] {
+            plain_ = Ref::steal(make_plain(names));
+            names = plain_.get();
+        }
+        if (names != nullptr) {
+            name_ = name_for(proxy, names);
+        }
+        return names != nullptr;
+    }
+
+    const Name &get() const { return name_; }
+
+private:
+    static bool are_plain(PyObject *names);
+    static PyObject *make_plain(PyObject *names);
+
+    Name name_{};
+    Ref plain_;
+};
 
 // Drop the names of an interpreter that ends.
 // Tstate: attached to it.

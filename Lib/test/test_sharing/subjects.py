@@ -283,6 +283,10 @@ class IntColor(enum.IntEnum):
     BLUE = 1
 
 
+class Word(enum.StrEnum):
+    VALUE = 'value'
+
+
 class Flags(enum.Flag):
     A = 1
 

@@ -22,6 +22,24 @@ group('call', 'signature_log', '\n'.join([
     'operator.call(x, 1, a=2)',
     'list(map(x, "ab", [1, 2]))',
 ]))
+group('call by names of a str subclass', 'lambda value, *, other=None: (value, other)', '''
+    x(**{Text("value"): 1})
+    x(**{Word.VALUE: 1})
+    x(1, **{Text("other"): 2})
+    x(**{Text("value"): 1, "other": 2})
+    x(**{Word.VALUE: 1, Text("other"): 2})
+    x(**{Text("missing"): 1})
+    x(1, **{Text("value"): 1})
+    x.__call__(**{Text("value"): 1})
+    functools.partial(x, **{Text("value"): 1})()
+    [x(**{Text("value"): n}) for n in range(3)]
+''')
+group('method by names of a str subclass', 'Point(1, 2)', '''
+    x.moved(**{Text("dx"): 1}).x
+    x.moved(1, **{Text("dy"): 1, "dx": 2})
+    [x.moved(dy=1, **{Text("dx"): n}).x for n in range(3)]
+    operator.methodcaller('moved', **{Text("dy"): 1})(x).y
+''')
 group('call with operands', 'signature_log', '''
     x(y)
     x(y, y)

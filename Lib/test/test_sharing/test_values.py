@@ -2,6 +2,7 @@
 
 import unittest
 from concurrent.interpreters import SharedObjectProxy
+from test.support import import_helper
 
 from . import operations
 from .support import add_directions
@@ -115,6 +116,24 @@ def send_keywords(function, names):
     return function(**keywords) == tuple(keywords.items())
 
 
+def call_by_name(value, *, other=None):
+    return value, other
+
+
+def send_names_of_c_code(function, name, other):
+    """Call with a tuple of names that the caller keeps, as C code may, and so may the owner."""
+    names = operations.evaluate(name), operations.evaluate(other)
+    ctypes = import_helper.import_module('ctypes')
+    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_void_p,
+                                  ctypes.c_size_t, ctypes.py_object)
+    vectorcall = prototype(('PyObject_Vectorcall', ctypes.pythonapi))
+    results = []
+    for n in range(3):
+        values = (ctypes.py_object * 2)(n, -n)
+        results.append(vectorcall(function, ctypes.addressof(values), 0, names))
+    return results == [(n, -n) for n in range(3)]
+
+
 def nest(depth, value=None):
     for _ in range(depth):
         value = (value,)
@@ -186,6 +205,14 @@ class ValuesTest:
             ('',), (' ', 'a b', '\n'), ('class', 'None', 'lambda'),
             ('é', 'Δ', '名', '\U0001d4b3'), ('\ud800',), ('\x00', 'a\x00b'), ('k' * 100_000,), tuple(f'k{i}' for i in range(300)),
         ], True)
+
+    def test_keyword_names_that_c_code_keeps(self):
+        import_helper.import_module('ctypes')
+        function = self.function('call_by_name')
+        for names in (('"value"', '"other"'), ('Text("value")', '"other"'),
+                      ('Word.VALUE', 'Text("other")')):
+            with self.subTest(names):
+                self.assertTrue(self.caller().call(send_names_of_c_code, function, *names))
 
     def test_deep_tuple_arrives(self):
         self.check_all(send_nested, 'identity', [100], 0)
