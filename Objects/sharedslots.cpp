@@ -252,6 +252,17 @@ PyObject *object_complex(PyObject *object)
     return PyObject_CallOneArg(reinterpret_cast<PyObject *>(&PyComplex_Type), object);
 }
 
+// What wants a path takes nothing but a string or bytes.
+PyObject *object_path(PyObject *object)
+{
+    Ref path = Ref::steal(PyOS_FSPath(object));
+    if (path && PyBytes_Check(path.get())) {
+        return PyBytes_FromStringAndSize(PyBytes_AS_STRING(path.get()),
+                                         PyBytes_GET_SIZE(path.get()));
+    }
+    return exactly_str(path.release());
+}
+
 PyObject *object_format(PyObject *object, PyObject *spec)
 {
     return exactly_str(PyObject_Format(object, spec));
@@ -698,7 +709,7 @@ PyMethodDef proxy_methods[] = {
     METHOD(__complex__, no_arguments<object_complex>, METH_NOARGS),
     METHOD(__dir__, no_arguments<PyObject_Dir>, METH_NOARGS),
     METHOD(__bytes__, no_arguments<object_bytes>, METH_NOARGS),
-    METHOD(__fspath__, no_arguments<PyOS_FSPath>, METH_NOARGS),
+    METHOD(__fspath__, no_arguments<object_path>, METH_NOARGS),
     METHOD(__format__, one_argument<object_format>, METH_O),
     METHOD(__reversed__, no_arguments<object_reversed>, METH_NOARGS),
     METHOD(__length_hint__, no_arguments<object_length_hint>, METH_NOARGS),

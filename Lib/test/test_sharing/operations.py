@@ -18,6 +18,7 @@ import itertools
 import json
 import math
 import operator
+import os
 import pathlib
 import pickle
 import re

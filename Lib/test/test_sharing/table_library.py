@@ -93,6 +93,22 @@ group('paths', 'pathlib.PurePosixPath("/usr/lib")', '''
     hash(x) == hash(pathlib.PurePosixPath('/usr/lib'))
     x < 5
 ''')
+for _name, _subject in {'path': 'pathlib.Path("/")', 'text of a subclass': 'Text("/")',
+                        'bytes of a subclass': 'Data(b"/")'}.items():
+    group(f'file named by {_name}', _subject, '''
+        os.fspath(x)[:]
+        os.path.exists(x)
+        os.path.isdir(x)
+        os.stat(x).st_ino
+        os.access(x, os.R_OK)
+        operator.index(x)
+        open(x)
+    ''')
+group('file by its number', '0', '''
+    os.path.exists(x)
+    os.stat(x).st_ino
+    open(x, closefd=False).close()
+''')
 group('database', 'sqlite3.connect(":memory:")', '''
     x.execute('select 1, 2.5, null, "a"').fetchone()
     x.execute('select ?', (7,)).fetchall()
