@@ -254,12 +254,12 @@ class ForeignPickle:
 
 def forward_warnings(show):
     """Over there: have every warning shown by a function; return a proxy of what ends that."""
-    old_filters, old_show = warnings.filters[:], warnings.showwarning
+    filters, old_show = warnings.catch_warnings(), warnings.showwarning
+    filters.__enter__()
 
     def end():
         warnings.showwarning = old_show
-        warnings.resetwarnings()
-        warnings.filters.extend(old_filters)
+        filters.__exit__(None, None, None)
 
     def forward(message, category, filename, lineno, file=None, line=None):
         show(str(message), category, filename, lineno)
