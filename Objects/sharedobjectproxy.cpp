@@ -53,6 +53,18 @@ void free_spares(Owner &here)
     here.spare_proxy_count = Owner::kMostSpareProxies;
 }
 
+// Whichever thread drops a proxy last destroys it.  On free-threaded builds no thread therefore owns its
+// count: one that the maker owned would be left to the maker, which may sleep, or be inside another
+// interpreter.  It can be looked up without further ado as well (_Py_TryIncref).
+void disown_count([[maybe_unused]] PyObject *fresh)
+{
+#ifdef Py_GIL_DISABLED
+    _Py_atomic_store_uintptr_relaxed(&fresh->ob_tid, _Py_UNOWNED_TID);
+    _Py_atomic_store_uint32_relaxed(&fresh->ob_ref_local, 0);
+    _Py_atomic_store_ssize_relaxed(&fresh->ob_ref_shared, _Py_REF_SHARED(1, _Py_REF_MERGED));
+#endif
+}
+
 ProxyObject *new_proxy(Owner &here, SharedCell &cell)
 {
     ProxyObject *proxy = take_spare(here);
@@ -63,6 +75,7 @@ ProxyObject *new_proxy(Owner &here, SharedCell &cell)
         drop_handle(cell);
         return nullptr;
     }
+    disown_count(reinterpret_cast<PyObject *>(proxy));
     proxy->cell = &cell;
     proxy->vectorcall = proxy_vectorcall;
     proxy->weakrefs = nullptr;
@@ -97,9 +110,6 @@ ProxyObject *find(Owner &here, const SharedCell &cell)
 // Two threads may make a proxy of the same cell at once: the first one in the table is it.
 PyObject *enter_in_table(Owner &here, ProxyObject *proxy)
 {
-#ifdef Py_GIL_DISABLED
-    _PyObject_SetMaybeWeakref(reinterpret_cast<PyObject *>(proxy));
-#endif
     ProxyObject *first;
     {
         LocalLock lock(here);

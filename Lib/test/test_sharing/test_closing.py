@@ -25,11 +25,10 @@ class PassingThroughTests(SharingTestCase):
             started.set()
             time.sleep(0.2)
             log(*entry)
+        proxies = [interp.call(residents.wrapped, residents.Witness, SharedObjectProxy(linger))]
 
         def drop():
-            # Made here: without the GIL, one of another thread would go when that thread runs.
-            proxy = interp.call(residents.wrapped, residents.Witness, SharedObjectProxy(linger))
-            del proxy
+            proxies.clear()
             residents.safe_point()
         with threading_helper.start_threads([threading.Thread(target=drop)]):
             self.assertTrue(started.wait(30))

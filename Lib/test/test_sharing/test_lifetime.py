@@ -107,6 +107,24 @@ class ReleaseTests(SharingTestCase):
             pass
         self.assertEqual(log.wait(), [('gone', self.sub.id)])
 
+    def test_drop_by_another_thread_does_not_wait_for_the_maker(self):
+        log, proxies = Log(), []
+        owner, other = self.subs
+        other.call(residents.drop_all)
+        kept = other.call(residents.wrapped, residents.everything_kept)
+
+        def make():
+            proxies.append(owner.call(residents.wrapped, Witness, SharedObjectProxy(log)))
+            other.call(residents.spin_until_dead)
+        with threading_helper.start_threads([threading.Thread(target=make)]):
+            self.assertTrue(wait_until(lambda: 'spinning' in kept))
+            proxies.clear()
+            safe_point()
+            entries = list(log.entries)
+            kept['death'] = True
+        self.assertEqual(entries, [('gone', owner.id)])
+        other.call(residents.drop_all)
+
     def test_destructor_that_raises_is_reported_and_ignored(self):
         reports = []
 
