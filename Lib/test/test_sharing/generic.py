@@ -254,12 +254,14 @@ class ForeignPickle:
 
 def forward_warnings(show):
     """Over there: have every warning shown by a function; return a proxy of what ends that."""
-    filters, old_show = warnings.catch_warnings(), warnings.showwarning
-    filters.__enter__()
+    # The filters that count here; without the GIL those of the context, if it has any.
+    filters, old_show = warnings._get_filters(), warnings.showwarning
+    old_filters = filters[:]
 
     def end():
         warnings.showwarning = old_show
-        filters.__exit__(None, None, None)
+        filters[:] = old_filters
+        warnings._filters_mutated()
 
     def forward(message, category, filename, lineno, file=None, line=None):
         show(str(message), category, filename, lineno)
