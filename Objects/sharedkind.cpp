@@ -139,9 +139,13 @@ PyObject *make(const Kind &kind, PyObject *arguments)
     Ref type = Ref::steal(kind.builtin != nullptr
                               ? Py_NewRef(kind.builtin)
                               : PyImport_ImportModuleAttrString(kind.module, kind.name));
+    if (!type) {
+        // The rest may run Python, which it must not with an exception set.
+        return nullptr;
+    }
     Ref parts = Ref::steal(kind.copied == Copied::kReduced ? parts_in_kind(arguments)
                                                            : Py_NewRef(arguments));
-    return type && parts ? PyObject_CallObject(type.get(), parts.get()) : nullptr;
+    return parts ? PyObject_CallObject(type.get(), parts.get()) : nullptr;
 }
 
 }  // namespace

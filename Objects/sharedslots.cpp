@@ -357,8 +357,8 @@ PyObject *object_reflected(PyObject *object, PyObject *foreign)
     binaryfunc slot = methods == nullptr ? nullptr
                                          : *reinterpret_cast<binaryfunc *>(
                                                reinterpret_cast<char *>(methods) + Offset);
-    Ref operand = Ref::steal(is_value_in_kind(object) ? operand_in_kind(object, foreign)
-                                                      : Py_NewRef(foreign));
+    bool looks_inside = PySharedObjectProxy_Check(foreign) && is_value_in_kind(object);
+    Ref operand = Ref::steal(looks_inside ? operand_in_kind(object, foreign) : Py_NewRef(foreign));
     if (!operand) {
         return nullptr;
     }

@@ -132,10 +132,7 @@ def exemptions(cls):
 
 
 def make_factory(name):
-    """Return three proxies: a class, found by its name; what makes proxies of its objects;
-
-    and what derives classes.
-    """
+    """Return three proxies: of a class, of what makes proxies of its objects, of what derives."""
     try:
         cls = pkgutil.resolve_name(name)
     except ImportError:

@@ -111,13 +111,16 @@ class UnshareableTests(SharingTestCase):
                         call(callable, 1)
                     self.check(error, f'callable{path}', type_name)
 
+    def refusal_of(self, function):
+        with self.assertRaises(NotShareableError) as error:
+            self.sub.call(function)
+        return error.exception
+
     def test_a_call_names_the_function_whose_result_does_not_cross(self):
         for function in new_lock, lambda: __import__('threading').Lock():
             with self.subTest(function):
-                with self.assertRaises(NotShareableError) as error:
-                    self.sub.call(function)
                 self.assertEqual(
-                    str(error.exception),
+                    str(self.refusal_of(function)),
                     f'the result of {function.__qualname__!r} cannot cross to another interpreter: '
                     f"cannot pickle '_thread.lock' object (let it return a proxy of it, by share())")
 
@@ -126,13 +129,12 @@ class UnshareableTests(SharingTestCase):
         for why, function in (('closures not supported', lambda: variable),
                               ('globals not supported', lambda: interpreters)):
             with self.subTest(why):
-                with self.assertRaises(NotShareableError) as error:
-                    self.sub.call(function)
+                error = self.refusal_of(function)
                 self.assertStartsWith(
-                    str(error.exception),
+                    str(error),
                     f'callable, the function {function.__qualname__!r}, cannot cross to another '
                     f'interpreter: {why} (pass what it needs')
-                self.assertIs(type(error.exception.__cause__), ValueError)
+                self.assertIs(type(error.__cause__), ValueError)
 
     def test_a_queue_and_prepare_main_name_the_part(self):
         for source, path, type_name in UNSHAREABLE:
