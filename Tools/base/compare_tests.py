@@ -68,10 +68,11 @@ class Runner:
     python: Path
     log: Path
     timeout: int
+    resources: str = None
 
     def run(self, tests, jobs):
         command = [str(self.python), "-m", "test", "-W", f"-j{jobs}", "--timeout", str(self.timeout),
-                   *sorted(tests)]
+                   *(["-u", self.resources] if self.resources else []), *sorted(tests)]
         environment = {name: value for name, value in os.environ.items()
                        if not name.startswith("PYTHON") and name not in ("MAKEFLAGS", "MAKELEVEL")}
         environment["NO_COLOR"] = "1"
@@ -121,7 +122,7 @@ def compare(build, options):
     """Run everything; return {test file: verdict} of what failed, and the first run's result."""
     log = build.path / "test-stdlib.log"
     log.write_text("")
-    here = Runner(build.path / "python", log, options.timeout)
+    here = Runner(build.path / "python", log, options.timeout, options.resources)
     first = here.run(options.tests, options.jobs)
     verdicts = {}
     if first.failed:
@@ -134,7 +135,7 @@ def compare(build, options):
             python = build_pristine(build)
             log = build.path / "test-pristine.log"
             log.write_text("")
-            there = Runner(python, log, options.timeout).run(known, 1).failed
+            there = Runner(python, log, options.timeout, options.resources).run(known, 1).failed
             verdicts |= {test: "fails on the pristine base too" for test in known & there}
             verdicts |= {test: "BROKEN BY US: passes on the pristine base"
                          for test in known - there}
@@ -164,6 +165,8 @@ def main():
                         help="parallel test processes (default: one per processor)")
     parser.add_argument("--timeout", type=int, default=1200, metavar="SECONDS",
                         help="for one test file (default: %(default)s)")
+    parser.add_argument("-u", "--use", dest="resources", metavar="RES1,RES2",
+                        help="resources that the tests may use, as regrtest's -u")
     parser.add_argument("tests", nargs="*", help="test files (default: all)")
     options = parser.parse_args()
     build = BuildDir(options.build_dir)

@@ -151,7 +151,8 @@ class Steps:
         return Outcome(result.tests, len(result.failed), None, tuple(sorted(result.failed)))
 
     def upstream(self):
-        options = argparse.Namespace(tests=upstream_tests(), jobs=self.jobs, timeout=self.timeout)
+        options = argparse.Namespace(tests=upstream_tests(), jobs=self.jobs, timeout=self.timeout,
+                                     resources=None)
         verdicts, first = compare_tests.compare(self.variant.build, options)
         broken = [test for test, verdict in verdicts.items() if verdict.startswith("BROKEN")]
         base = [test for test, verdict in verdicts.items() if "pristine base too" in verdict]
