@@ -20,6 +20,7 @@ sys.path.insert(0, str(REPO / "Tools" / "base"))
 
 import assemble             # noqa: E402
 import check_patches        # noqa: E402
+import check_symbols        # noqa: E402
 import compare_tests        # noqa: E402
 import fetch                # noqa: E402
 import layout               # noqa: E402
@@ -379,6 +380,24 @@ class FetchTest(TreeTest):
             self.bring(str(self.archive))
         self.assertEqual(self.leftovers(), [])
         self.assertFalse(self.build.base_stamp.exists())
+
+
+class CheckSymbolsTest(unittest.TestCase):
+    def exported(self, *names):
+        build = mock.Mock(path=Path("build"))
+        with mock.patch.object(check_symbols, "linked_files", return_value=[Path("python")]), \
+             mock.patch.object(check_symbols, "global_symbols", side_effect=lambda file, *options:
+                               [("T", name) for name in names] if options else []), \
+             contextlib.redirect_stdout(io.StringIO()):
+            return list(check_symbols.check_exports(build))
+
+    def test_exported_cxx_name_is_named(self):
+        self.assertEqual(self.exported("Py_Main", "_ZN8pyshared4jumpEv", "_ZN8__tsanner1fEv"),
+                         ["python exports _ZN8pyshared4jumpEv", "python exports _ZN8__tsanner1fEv"])
+
+    def test_names_of_a_sanitizers_runtime_may_be_exported(self):
+        self.assertEqual(self.exported("_ZN6__tsan10OnFinalizeEb",
+                                       "_ZN7__ubsan31RegisterUndefinedBehaviorReportEv"), [])
 
 
 class CompareTestsTest(unittest.TestCase):

@@ -2,14 +2,15 @@
 """Check what the built libpython exports and what it needs.
 
   - neither the interpreter nor a shared libpython needs libc++, libstdc++ or libunwind
-  - no C++ name is visible from outside: nothing exported starts with _Z, and our object
-    defines only Py... and _Py... globally
+  - no C++ name is visible from outside: nothing exported starts with _Z, but for a sanitizer's
+    runtime, and our object defines only Py... and _Py... globally
   - CPython's own two checks pass: Tools/build/smelly.py (names of exported symbols) and
     Tools/build/stable_abi.py (the stable ABI)
 """
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from layout import BuildDir, BuildError, run_main
 
 FORBIDDEN_LIBRARIES = ("libc++", "libstdc++", "libunwind")
 OUR_OBJECT = "Python/pyshared.obj"
+# A C++ name, but for those of the runtime that a build with a sanitizer has linked in.
+CXX_NAME = re.compile(r"_Z(?!N\d+__(?:asan|lsan|sanitizer|tsan|ubsan)\d)")
 
 
 def output(*command, **options):
@@ -61,7 +64,7 @@ def check_exports(build):
     files += [(file, []) for file in sorted(build.path.glob("libpython*.a"))]
     for file, options in files:
         yield from (f"{file.name} exports {name}" for _, name in global_symbols(file, *options)
-                    if name.startswith("_Z"))
+                    if CXX_NAME.match(name))
     ours = global_symbols(build.path / OUR_OBJECT)
     print(f"{OUR_OBJECT} exports {len(ours)} names")
     yield from (f"{OUR_OBJECT} exports {name}, which starts with neither Py nor _Py"
