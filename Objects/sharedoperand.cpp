@@ -10,6 +10,7 @@
 
 #include "pyshared_kind.hpp"
 #include "pyshared_operation.hpp"
+#include "pyshared_slots.hpp"
 
 #include "pycore_long.h"
 #include "pycore_typeobject.h"
@@ -84,11 +85,51 @@ bool takes_copies(PyObject *callee)
     return is_kinds_method(PyCFunction_GET_SELF(callee), name.get());
 }
 
+// Is it a class of enum members that are equal if they are the same?
+bool is_enum(PyTypeObject *type)
+{
+    PyTypeObject *metaclass = Py_TYPE(type);
+    if (metaclass == &PyType_Type || type->tp_richcompare != PyBaseObject_Type.tp_richcompare) {
+        return false;
+    }
+    Ref name = Ref::steal(PyUnicode_FromString("enum"));
+    Ref module = Ref::steal(name ? PyImport_GetModule(name.get()) : nullptr);
+    Ref enum_type = Ref::steal(module ? PyObject_GetAttrString(module.get(), "EnumType") : nullptr);
+    PyErr_Clear();
+    return enum_type && PyType_Check(enum_type.get())
+           && PyType_IsSubtype(metaclass, reinterpret_cast<PyTypeObject *>(enum_type.get()));
+}
+
+// The member itself if the proxy is of its counterpart in another interpreter: of the class that has
+// the same name there, and called the same (or, as some flags are not called anything, as much).
+PyObject *member_for(PyObject *member, PyObject *proxy)
+{
+    Ref cls = Ref::steal(proxy_class(proxy));
+    if (!cls || cls.get() != reinterpret_cast<PyObject *>(Py_TYPE(member))) {
+        return cls ? Py_NewRef(proxy) : nullptr;
+    }
+    for (const char *attribute : {"_name_", "_value_"}) {
+        Ref own = Ref::steal(PyObject_GetAttrString(member, attribute));
+        Ref others = Ref::steal(own ? PyObject_GetAttrString(proxy, attribute) : nullptr);
+        int same = others ? PyObject_RichCompareBool(own.get(), others.get(), Py_EQ) : -1;
+        if (same < 0) {
+            return nullptr;
+        }
+        if (same == 0 || own.get() != Py_None) {
+            return Py_NewRef(same != 0 ? member : proxy);
+        }
+    }
+    return Py_NewRef(member);
+}
+
 }  // namespace
 
 PyObject *comparand_in_kind(PyObject *object, PyObject *other)
 {
     PyTypeObject *type = Py_TYPE(object);
+    if (PySharedObjectProxy_Check(other) && is_enum(type)) {
+        return member_for(object, other);
+    }
     bool looks_inside = PySharedObjectProxy_Check(other)
                         && (is_view(type) || kind_of(type).compares(type));
     return looks_inside ? copy_in_kind(other, WhichTypes::kDerived) : Py_NewRef(other);

@@ -9,9 +9,10 @@ from _interpreters import NotShareableError
 # How deep is looked.
 _DEPTH = 30
 
-# What the base says of a call's function, and of what it returned.
-_OF_FUNCTIONS = 'only stateless functions are shareable', 'func not shareable'
+# What the base says of what a call returned, and of arguments that could not be made there: of a
+# Rebuild nothing at all.
 _OF_RESULTS = 'object does not support cross-interpreter data'
+_OF_ARRIVAL = 'args not shareable', 'kwargs not shareable', ''
 
 
 def _parts(obj):
@@ -90,34 +91,40 @@ def unshareable(exc, *wholes, **roots):
 def unshareable_call(exc, callable, args, kwargs):
     """Return what to raise when exc says that a part of a call did not cross.
 
-    A function crosses as its code, which no check here can tell: what the base says of it does.
+    A function crosses as its code, which no check here can tell: if it is nothing else, it is that.
     """
+    if not isinstance(exc, NotShareableError) and str(exc) not in _OF_ARRIVAL:
+        return exc
     is_function = isinstance(callable, types.FunctionType)
     wholes = [] if is_function else [('callable', callable)]
     found = unshareable(exc, *wholes, args=args, kwargs=kwargs)
     if found is not exc:
         return found
     name = getattr(callable, '__qualname__', type(callable).__qualname__)
-    if str(exc) in _OF_FUNCTIONS and is_function:
+    if str(exc) == _OF_RESULTS:
+        text = (f'the result of {name!r} cannot cross to another interpreter: '
+                f'{_reason(exc)} (let it return a proxy of it, by share())')
+    elif str(exc) in _OF_ARRIVAL:
+        text = (f'the arguments of {name!r} cannot be made in the other interpreter: '
+                f'{_reason(exc)}')
+    elif is_function:
         text = (f'callable, the function {name!r}, cannot cross to another interpreter: '
                 f'{_reason(exc)} (pass what it needs as arguments, import it from a module there, '
                 f'or share() it: then it runs here)')
-    elif str(exc) == _OF_RESULTS:
-        text = (f'the result of {name!r} cannot cross to another interpreter: '
-                f'{_reason(exc)} (let it return a proxy of it, by share())')
     else:
         return exc
     result = NotShareableError(text)
-    result.__cause__ = exc.__cause__
+    result.__cause__ = exc.__cause__ or exc.__context__
     return result
 
 
 def _reason(exc):
-    """Return why: the message of the cause, which may be a traceback of another interpreter."""
-    text = str(exc.__cause__ or exc)
-    text, _, _ = text.partition('\n\nThe above exception was the direct cause')
-    messages = re.findall(r'^[\w.]+: (.+)', text, re.MULTILINE)
-    return messages[-1] if messages else text
+    """Return why: the message of what led to it, which may be tracebacks of another interpreter."""
+    while cause := exc.__cause__ or exc.__context__:
+        exc = cause
+    errors = re.findall(r'^([\w.]+): (.+)', str(exc), re.MULTILINE)
+    reasons = [message for name, message in errors if not name.endswith('NotShareableError')]
+    return reasons[-1] if reasons else str(exc)
 
 
 def note_argument(exc, arguments, names):

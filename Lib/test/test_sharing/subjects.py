@@ -289,6 +289,7 @@ class Word(enum.StrEnum):
 
 class Flags(enum.Flag):
     A = 1
+    B = 2
 
 
 NamedPair = collections.namedtuple('NamedPair', 'first second')
@@ -321,6 +322,14 @@ def next_until_exhausted(iterator, tries=12):
 
 def delegate(generator):
     return (yield from generator)
+
+
+def color_matched(color):
+    match color:
+        case Color.GREEN:
+            return 'green'
+        case Color.RED:
+            return 'red'
 
 
 def in_block(manager, error=None):

@@ -327,6 +327,26 @@ group('enum', 'Color.RED', '''
     x.__class__.__name__
     isinstance(x, Color)
 ''')
+_EQUALITY = 'x == y \n y == x \n x != y \n y != x \n y in [x] \n {x: 1}.get(y)'
+for _name, _subject, _operand in (
+        ('enum', 'Color.RED', 'Color.RED'), ('enum and another member', 'Color.RED', 'Color.GREEN'),
+        ('enum and its value', 'Color.RED', '1'), ('enum and another enum', 'Color.RED', 'Flags.A'),
+        ('flags', 'Flags.A | Flags.B', 'Flags.B | Flags.A'), ('no flags', 'Flags(0)', 'Flags(0)'),
+        ('flags and others', 'Flags.A | Flags.B', 'Flags.A')):
+    group(f'{_name} compared', _subject, _EQUALITY, y=_operand)
+group('enum ordered', 'Color.RED', 'x < y \n x >= y', y='Color.GREEN', kinds=HOME)
+group('flags with operands', 'Flags.A', '''
+    x | y
+    y | x
+    x & y
+    x ^ y
+    x | y == y
+    (x | y).name
+    y in x | y
+    x |= y; x
+''', y='Flags.B')
+group('flags alone', 'Flags.A', '~x \n list(x) \n len(x) \n bool(x) \n x.name \n x.value \n x in x')
+group('enum members in patterns', 'Color.RED', 'color_matched(x) \n [color_matched(c) for c in x.__class__]')
 group('enum class', 'Color', '''
     x.RED
     x['GREEN'].value

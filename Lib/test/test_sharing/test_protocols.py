@@ -60,6 +60,27 @@ async def count(stop):
         yield i
 
 
+async def suspended(log):
+    try:
+        return await Suspending()
+    except ValueError as exc:
+        return 'caught', *exc.args
+    finally:
+        log('finally')
+
+
+async def async_echo(log):
+    got = None
+    try:
+        while True:
+            try:
+                got = yield got
+            except ValueError as exc:
+                got = ('caught', *exc.args)
+    finally:
+        log('finally')
+
+
 def echo():
     """A generator that gives back what it is sent, and tells what it is thrown."""
     got = None
@@ -79,7 +100,11 @@ def make_bytes(text):
 
 
 def make_value(source):
-    return SharedObjectProxy(eval(source, {'collections': collections}))
+    return SharedObjectProxy(eval(source, {'collections': collections, 'Place': Place}))
+
+
+def function(name):
+    return SharedObjectProxy(globals()[name])
 
 
 # What the caller does; each returns something to compare.
@@ -148,6 +173,35 @@ def drive(p):
         return asked, stop.value
 
 
+def stopped_by(function, *args):
+    try:
+        function(*args)
+    except StopIteration as stop:
+        return stop.value
+
+
+def drive_coroutine(make, log):
+    """Send into, throw into and close coroutines by hand."""
+    sent, thrown, closed = make(log), make(log), make(log)
+    return ([p.send(None) for p in (sent, thrown, closed)], stopped_by(sent.send, 'answer'),
+            stopped_by(thrown.throw, ValueError('thrown')), closed.close(),
+            inspect.getcoroutinestate(closed))
+
+
+def drive_async_generator(make, log):
+    async def main():
+        p = make(log)
+        return (await anext(p), await p.asend('sent'), await p.athrow(ValueError('thrown')),
+                await p.asend('again'), await p.aclose(), await anext(p, 'end'))
+    return asyncio.run(main())
+
+
+def gather(make, log):
+    async def main():
+        return await asyncio.gather(*(make(number) for number in range(3)))
+    return asyncio.run(main())
+
+
 def collect_async(p):
     async def main():
         try:
@@ -185,6 +239,42 @@ def match_mapping(p):
         case {'a': value, **rest}:
             return value, rest
     return 'no mapping'
+
+
+class Place:
+    __match_args__ = 'x', 'y'
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+
+def match_parts(p):
+    match p:
+        case Place(1, y):
+            return 'by position', y
+        case Place(x=x, y=[first, *rest]):
+            return 'by name', x, first, len(rest)
+        case Place():
+            return 'Place'
+        case [Place(x, 1) | {'x': x}, str(text)]:
+            return 'in a sequence', x, text[0]
+        case {'place': Place(x, y), **rest} if len(rest) == 1:
+            return 'in a mapping', x, y
+        case Exception(args=[arg]):
+            return 'exception', arg
+        case type():
+            return 'class', p.__name__
+        case 5 | 6:
+            return 'a value'
+        case 'text':
+            return 'a text'
+        case float(number) if number > 1:
+            return 'guarded', number
+        case []:
+            return 'empty'
+        case collections.abc.Set():
+            return 'an abstract class'
+    return 'nothing'
 
 
 def match_class(p):
@@ -267,6 +357,35 @@ class Protocols:
     def test_yield_from_and_throw(self):
         self.assertEqual(self.using(delegate, make, 'echo'),
                          (None, 5, ('caught', 'thrown'), 6, ('caught', 'again')))
+
+    def test_coroutine_by_hand(self):
+        for drive, make, expected in (
+                (drive_coroutine, suspended, (['first'] * 3, 'answer', ('caught', 'thrown'), None,
+                                              'CORO_CLOSED')),
+                (drive_async_generator, async_echo,
+                 (None, 'sent', ('caught', 'thrown'), 'again', None, 'end'))):
+            with self.subTest(drive.__name__):
+                own, theirs = [], []
+                self.assertEqual(drive(make, own.append), expected)
+                there = self.owner().call(function, make.__name__)
+                self.assertEqual(self.caller().call(drive, there, SharedObjectProxy(theirs.append)),
+                                 expected)
+                self.assertEqual(theirs, own)
+                self.assertIn('finally', own)
+
+    def test_coroutines_together(self):
+        there = self.owner().call(function, 'double')
+        self.assertEqual(self.caller().call(gather, there, None), [0, 2, 4])
+
+    def test_patterns_of_parts(self):
+        for source in ('Place(1, 2)', 'Place(2, [3, 4])', 'Place(2, 3)', '[Place(5, 1), "text"]',
+                       '[{"x": 5}, "text"]', '{"place": Place(1, 2), 1: 1}', '{"place": 1}', '{}',
+                       'ValueError(7)', 'ValueError(7, 8)', 'Place', '5', '6', '7', '"text"',
+                       '"other"', '1.5', '0.5', '[]', '()', 'set()', 'frozenset()', 'b""',
+                       'collections.deque()', 'collections.OrderedDict(place=Place(1, 2), x=2)'):
+            with self.subTest(source):
+                plain = match_parts(eval(source))
+                self.assertEqual(self.using(match_parts, make_value, source), plain)
 
     def test_patterns(self):
         self.assertEqual(self.using(match_sequence, make_value, '[1, 2, 3]'), (1, [2, 3]))

@@ -133,6 +133,23 @@ class CallTests(TransitTestCase):
         self.assertEqual(log.entries, [('gone', 0)])
 
 
+    def test_deep_tuple_arrives(self):
+        value = queue = None
+        for _ in range(20_000):
+            value = value,
+        queue = interpreters.create_queue()
+        for name, send in dict(
+                call=lambda: self.sub.call(type, value),
+                call_soon=lambda: self.sub.call_soon(type, value).result(),
+                prepare_main=lambda: self.sub.prepare_main(value=value),
+                queue=lambda: queue.put(value) or queue.get()).items():
+            with self.subTest(name):
+                try:
+                    send()
+                except RecursionError:
+                    pass            # The stack was too small.
+
+
 def check_witness(witness):
     gc.collect()
     assert witness.tag == 'gone'

@@ -1,10 +1,14 @@
 """What cannot cross is named: which part of which argument it is, and why."""
 
 import functools
+import importlib
 import threading
 from concurrent import interpreters
 from concurrent.interpreters import (
     DeadProxyError, NotShareableError, Rebuild, SharedObjectProxy, dont_share, release)
+from test.support import import_helper
+from test.support.os_helper import temp_dir
+from test.support.script_helper import make_script
 
 from .support import SharingTestCase
 
@@ -135,6 +139,32 @@ class UnshareableTests(SharingTestCase):
                     f'callable, the function {function.__qualname__!r}, cannot cross to another '
                     f'interpreter: {why} (pass what it needs')
                 self.assertIs(type(error.__cause__), ValueError)
+                with self.assertRaises(NotShareableError) as error:
+                    self.sub.call_soon(function)
+                self.assertStartsWith(
+                    str(error.exception),
+                    f'callable, the function {function.__qualname__!r}, cannot cross to another '
+                    f"interpreter: Can't pickle local object {function} (pass what it needs")
+
+    def test_a_call_tells_why_an_argument_cannot_be_made_there(self):
+        with temp_dir() as folder, import_helper.DirsOnSysPath(folder):
+            make_script(folder, 'test_sharing_only_here', 'class Outer:\n    class Inner: pass')
+            inner = importlib.import_module('test_sharing_only_here').Outer.Inner
+        self.addCleanup(import_helper.forget, 'test_sharing_only_here')
+        for value, why in ((inner(), 'No module named'),
+                           (Rebuild(inner), "cannot rebuild an object here: there is no "
+                                            "'Outer.Inner' in module")):
+            for call in (lambda: self.sub.call(type_names, value),
+                         lambda: self.sub.call(type_names, 1, [value]),
+                         lambda: self.sub.call(type_names, x=value)):
+                with self.subTest(why=why):
+                    with self.assertRaises(NotShareableError) as error:
+                        call()
+                    self.assertEqual(
+                        str(error.exception),
+                        f"the arguments of 'type_names' cannot be made in the other interpreter: "
+                        f"{why} 'test_sharing_only_here'")
+                    self.assertIsNotNone(error.exception.__cause__)
 
     def test_a_queue_and_prepare_main_name_the_part(self):
         for source, path, type_name in UNSHAREABLE:
