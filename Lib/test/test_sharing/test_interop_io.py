@@ -15,10 +15,11 @@ import socket
 import ssl
 import tarfile
 import tempfile
+import threading
 import unittest
 import zipfile
 from concurrent.interpreters import SharedObjectProxy
-from test.support import TEST_HOME_DIR
+from test.support import TEST_HOME_DIR, threading_helper
 
 from .support import add_directions
 
@@ -178,14 +179,18 @@ def used_context(context):
             context.cert_store_stats()['x509'])
 
 
+def server_context():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.path.join(TEST_HOME_DIR, 'certdata', 'keycert.pem'))
+    return context
+
+
 class TLSServer:
     """The server's end of a TLS connection, and the memory through which its bytes go."""
 
     def __init__(self):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(os.path.join(TEST_HOME_DIR, 'certdata', 'keycert.pem'))
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.end = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        self.end = server_context().wrap_bio(self.incoming, self.outgoing, server_side=True)
 
 
 def ready(step):
@@ -217,6 +222,25 @@ def shook_hands(server):
     return received, client.read(100), client.version() == server.end.version()
 
 
+def served(context, listener):
+    """Serve a client with what a proxied context makes of a socket here, or of a proxied one."""
+    client_end = client_context()
+    used_context(client_end)
+
+    def serve():
+        with listener.accept()[0] as plain, context.wrap_socket(plain, server_side=True) as secure:
+            secure.sendall(secure.recv(5).upper())
+            answers.append(secure.unwrap().fileno() >= 0)
+    answers = []
+    with threading_helper.start_threads([threading.Thread(target=serve)]):
+        with socket.create_connection(listener.getsockname()[:2], 30) as plain:
+            with client_end.wrap_socket(plain) as secure:
+                secure.sendall(b'hello')
+                answers.append(secure.recv(5))
+                secure.unwrap()
+    return sorted(answers, key=repr)
+
+
 def temporary(mode):
     return tempfile.TemporaryFile(mode, encoding=None if 'b' in mode else 'utf-8')
 
@@ -243,6 +267,11 @@ def archive():
 
 def listening():
     return socket.create_server(('127.0.0.1', 0))
+
+
+def served_here(context):
+    with listening() as listener:
+        return served(context, listener)
 
 
 def client_context():
@@ -285,6 +314,16 @@ class IOTest:
                 expected = use(*socket.socketpair())
                 pair = self.owner().call(made_pair)
                 self.assertEqual(self.caller().call(use, *pair), expected)
+
+    def test_tls_on_sockets(self):
+        context = self.owner().call(made, server_context)
+        expected = [True, b'HELLO']
+        with listening() as listener:
+            self.assertEqual(served(server_context(), listener), expected)
+        listener = self.owner().call(made, listening)
+        self.addCleanup(listener.close)
+        self.assertEqual(self.caller().call(served, context, listener), expected)
+        self.assertEqual(self.caller().call(served_here, context), expected)
 
     def test_path(self):
         expected = None

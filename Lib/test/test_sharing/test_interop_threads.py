@@ -128,6 +128,25 @@ class BlockingTest(SharingTestCase):
                 with self.subTest(name, places=places):
                     self.check(name, *places)
 
+    def test_rlock_is_waited_for_until_its_thread_releases_it_elsewhere(self):
+        for owner, blocked, releasing in ((self.subs[0], self.subs[1], self.subs[2]),
+                                          (self.subs[0], MAIN, self.subs[1]),
+                                          (MAIN, self.subs[0], self.subs[1])):
+            with self.subTest(owner=owner, blocked=blocked, releasing=releasing):
+                lock = owner.call(made, threading.RLock)
+                lock.acquire()
+                entered, outcome = threading.Event(), []
+
+                def run(signal=SharedObjectProxy(entered.set)):
+                    outcome.append(blocked.call(with_lock, lock, signal))
+                thread = threading.Thread(target=run)
+                thread.start()
+                self.assertTrue(entered.wait(30))
+                self.assertEqual(outcome, [])
+                releasing.call(release_lock, lock)
+                thread.join(30)
+                self.assertEqual(outcome, [True])
+
     def test_rlock_of_another_interpreter_belongs_to_the_thread(self):
         lock = self.sub.call(made, threading.RLock)
         for place in MAIN, self.subs[1]:
@@ -140,6 +159,12 @@ class BlockingTest(SharingTestCase):
 def nested(lock):
     with lock:
         pass
+
+
+def with_lock(lock, entered):
+    entered()
+    with lock:
+        return True
 
 
 def from_another_thread(lock):

@@ -134,9 +134,13 @@ def send_names_of_c_code(function, name, other):
     return results == [(n, -n) for n in range(3)]
 
 
-def nest(depth, value=None):
+WRAPPERS = {'tuple': lambda value: (value,), 'frozenset': lambda value: frozenset((value,)),
+            'slice': slice}
+
+
+def nest(depth, wrapper, value=None):
     for _ in range(depth):
-        value = (value,)
+        value = WRAPPERS[wrapper](value)
     return value
 
 
@@ -148,15 +152,15 @@ def class_and_value(value):
     return type(value).__name__, value
 
 
-def send_nested(function, depth):
-    """How the round trip of a deep tuple ended."""
-    value = nest(depth)
+def send_nested(function, depth, wrapper='tuple'):
+    """How the round trip of something deep ended."""
+    value = nest(depth, wrapper)
     try:
         back = function(value)
     except RecursionError as error:
         return type(error).__name__
     while back is not None:
-        back, = back
+        back, = (back.stop,) if wrapper == 'slice' else back
         depth -= 1
     return depth
 
@@ -197,7 +201,9 @@ class ValuesTest:
             (True, True))
 
     def test_items_of_a_tuple_cross_one_by_one(self):
-        self.check_all(mixed, 'mix', ['(1, [2], ("a", Point(3, 4), (Whole(5),)))'], True)
+        self.check_all(mixed, 'mix', [
+            '(1, [2], ("a", Point(3, 4), (Whole(5),)), frozenset((1, Color.RED)), slice([1], 7))'],
+            True)
 
     def test_keyword_names_arrive_exactly(self):
         self.check_all(send_keywords, 'collect_keywords', [
@@ -215,10 +221,16 @@ class ValuesTest:
                 self.assertTrue(self.caller().call(send_names_of_c_code, function, *names))
 
     def test_deep_tuple_arrives(self):
-        self.check_all(send_nested, 'identity', [100], 0)
+        self.check_nested(100, 0)
 
     def test_too_deep_tuple_is_a_recursion_error(self):
-        self.check_all(send_nested, 'identity', [1_000_000], 'RecursionError')
+        self.check_nested(1_000_000, 'RecursionError')
+
+    def check_nested(self, depth, expected):
+        function = self.function('identity')
+        for wrapper in WRAPPERS:
+            with self.subTest(wrapper):
+                self.assertEqual(self.caller().call(send_nested, function, depth, wrapper), expected)
 
 
 def wrapped_function(name):
@@ -230,9 +242,11 @@ def mix(source):
 
 
 def mixed(function, source):
-    number, items, (text, point, (whole,)) = function(source)
+    number, items, (text, point, (whole,)), of_set, of_slice = function(source)
     return (number == 1 and is_proxy(items) and items[0] == 2 and text == 'a'
-            and is_proxy(point) and point.y == 4 and is_proxy(whole) and whole + 1 == 6)
+            and is_proxy(point) and point.y == 4 and is_proxy(whole) and whole + 1 == 6
+            and type(of_set) is frozenset and sorted(map(is_proxy, of_set)) == [False, True]
+            and type(of_slice) is slice and is_proxy(of_slice.start) and of_slice.stop == 7)
 
 
 add_directions(globals(), ValuesTest, across=True)
