@@ -1,12 +1,14 @@
 """Copies instead of proxies: materialize(), dont_share(), PickleWrapper, Rebuild."""
 
 import array
+import importlib
 import pickle
 import textwrap
 import threading
-from test.support import script_helper
+from test.support import channels, import_helper, script_helper
 from test.support.os_helper import temp_dir
 from concurrent import interpreters
+from concurrent.futures import InterpreterPoolExecutor
 from concurrent.interpreters import (
     DeadProxyError, NotShareableError, PickleWrapper, Rebuild, SharedObjectProxy, dont_share,
     is_shareable, materialize, release, share)
@@ -112,6 +114,27 @@ def copied(p):
     return type(copy).__name__, copy
 
 
+class Change:
+    """Where its copy is made, it changes what is copied after it."""
+
+    def __init__(self, contents):
+        self.contents = contents
+
+    def __reduce__(self):
+        return change, (SharedObjectProxy(self.contents),)
+
+
+def change(contents):
+    with memoryview(contents) as view:
+        view[:1] = view[1:2]
+    return 'changed'
+
+
+def copy_what_changes(p):
+    changed, copy = materialize(p)
+    return changed, bytes(memoryview(copy).cast('B')[:2])
+
+
 def copy_and_change(p):
     copy = materialize(p)
     copy.append(4)
@@ -160,6 +183,15 @@ class AcrossCopies:
                 self.assertEqual(
                     self.using(copied_parts, make_value, source),
                     (True, type(ours[0]).__name__, type(ours[1]).__name__, tuple(ours[:2])))
+
+    def test_what_is_large_is_read_where_the_owner_has_it(self):
+        for made, expected in (('bytearray(b"12" * LARGE)', b'22'),
+                               ('array.array("B", b"12" * LARGE)', b'22'),
+                               ('bytearray(b"12" * 100)', b'12')):
+            with self.subTest(made):
+                source = f'(lambda x: [Change(x), x])({made})'
+                self.assertEqual(self.using(copy_what_changes, make_value, source),
+                                 ('changed', expected))
 
     def test_a_large_object_is_let_go(self):
         self.assertEqual(self.using(copy_and_resize, make_value, 'bytearray(200_000)'),
@@ -257,6 +289,23 @@ class LocalTests(SharingTestCase):
         queue.put(Thing(3))
         self.assertEqual(queue.get().describe(), ('StandIn', 3, 'made here'))
 
+    def test_through_a_channel(self):
+        receiving, sending = channels.create()
+        for value in dont_share([1]), Rebuild(Plain, [5]), Thing(3), [SharedObjectProxy(self)]:
+            sending.send_nowait(value)
+        self.assertEqual(receiving.recv(), [1])
+        self.assertEqual(receiving.recv().value, [5])
+        self.assertEqual(receiving.recv().describe(), ('StandIn', 3, 'made here'))
+        self.assertEqual(receiving.recv(), [self])
+
+    def test_as_results_of_calls(self):
+        with InterpreterPoolExecutor(max_workers=1) as pool:
+            for call in (self.sub.call, lambda *args: self.sub.call_soon(*args).result(),
+                         lambda *args: pool.submit(*args).result()):
+                self.assertEqual(call(Thing, 3).describe(), ('StandIn', 3, 'made here'))
+                self.assertEqual(call(dont_share, [1]), [1])
+                self.assertEqual(call(Rebuild, dict), {})
+
     def test_as_arguments_of_a_call(self):
         self.assertEqual(self.sub.call(StandIn.describe, Thing(4)), ('StandIn', 4, 'made here'))
         self.sub.prepare_main(thing=Thing(5), copy=dont_share([1]))
@@ -277,6 +326,24 @@ class LocalTests(SharingTestCase):
     def test_repr(self):
         self.assertEqual(repr(dont_share([1])), 'PickleWrapper([1])')
         self.assertEqual(repr(Rebuild(Plain, 1, x=2)), 'Rebuild(Plain, 1, x=2)')
+
+    def test_rebuild_in_a_module_that_is_only_here(self):
+        with temp_dir() as folder, import_helper.DirsOnSysPath(folder):
+            script_helper.make_script(folder, 'test_sharing_rebuilt', 'class Outer:\n'
+                                      '    class Inner: pass')
+            inner = importlib.import_module('test_sharing_rebuilt').Outer.Inner
+        self.addCleanup(import_helper.forget, 'test_sharing_rebuilt')
+        message = "cannot rebuild an object here.*'Outer.Inner' in module 'test_sharing_rebuilt'"
+        names = self.sub.call(make_value, 'lambda x: type(x).__name__')
+        queue = interpreters.create_queue()
+        queue.put(Rebuild(inner))
+        self.sub.prepare_main(queue=queue)
+        for error, use in ((ModuleNotFoundError, lambda: names(Rebuild(inner))),
+                           (NotShareableError, lambda: self.sub.call(print, Rebuild(inner))),
+                           (interpreters.ExecutionFailed, lambda: self.sub.exec('queue.get()'))):
+            with self.subTest(error), self.assertRaisesRegex(error, message):
+                use()
+        del names
 
     def test_rebuild_needs_a_name(self):
         with self.assertRaisesRegex(TypeError, 'found by name'):

@@ -78,6 +78,34 @@ def profiled(function, /, *args):
     return tuple(sorted(counts.items()))
 
 
+def observed(function, /, *args):
+    """What a profiler and sys.monitoring see here of outermost() and innermost(), and the result."""
+    tool, events, codes = 4, sys.monitoring.events, (outermost.__code__, innermost.__code__)
+    by_profiler, by_tool = [], []
+
+    def profile(frame, event, arg):
+        if frame.f_code in codes:
+            by_profiler.append(f'{event} {frame.f_code.co_name}')
+
+    def note(event):
+        return lambda code, *args: by_tool.append(f'{event} {code.co_name}')
+
+    sys.monitoring.use_tool_id(tool, 'test')
+    sys.monitoring.register_callback(tool, events.PY_START, note('call'))
+    sys.monitoring.register_callback(tool, events.PY_RETURN, note('return'))
+    for code in codes:
+        sys.monitoring.set_local_events(tool, code, events.PY_START | events.PY_RETURN)
+    sys.setprofile(profile)
+    try:
+        result = outermost(function, *args)
+    finally:
+        sys.setprofile(None)
+        for code in codes:
+            sys.monitoring.set_local_events(tool, code, 0)
+        sys.monitoring.free_tool_id(tool)
+    return [event for event in by_profiler if 'c_' not in event], by_tool, result
+
+
 class DebugTest:
     """Each interpreter sees its own frames, whatever its threads do elsewhere."""
 
@@ -123,6 +151,15 @@ class DebugTest:
         self.assertEqual(
             self.caller().call(traced, traced_there, self.here('outermost'), self.there('innermost')),
             ('call outermost', 'call outermost', 'return outermost', 'return outermost'))
+
+    def test_profilers_and_monitoring_of_both_at_once(self):
+        here = ['call outermost', 'call outermost', 'return outermost', 'return outermost']
+        there = ['call outermost', 'call innermost', 'return innermost', 'return outermost']
+        *seen_here, answer = self.caller().call(
+            observed, self.there('observed'), self.here('outermost'), self.there('innermost'))
+        *seen_there, result = answer
+        self.assertEqual([seen_here, list(map(list, seen_there))], [[here] * 2, [there] * 2])
+        self.assertEqual(result, 1)
 
     def test_profiler(self):
         found = dict(self.caller().call(profiled, self.there('outermost'), self.here('innermost')))

@@ -14,6 +14,7 @@ import inspect
 import io
 import itertools
 import operator
+import pickle
 import pprint
 import pydoc
 import sys
@@ -188,7 +189,46 @@ WORKS = {
         mock.Mock(spec=x).describe is not None
         weak(x)
     ''',
-    'Base(1)': 'matched(x) \n dispatched(x) \n isinstance(x, Derived)',
+    'Base(1)': '''
+        matched(x)
+        dispatched(x)
+        isinstance(x, Derived)
+        patched(x)
+        mock.Mock(spec=x).nothing
+        mock.Mock(wraps=x).describe()
+        mock.ANY == x, x == mock.ANY
+        mock.call(x) == mock.call(x)
+        m = mock.Mock(); m(x); m.assert_called_once_with(x)
+    ''',
+    'Registered()': '''
+        pickle.loads(pickle.dumps(x)).how
+        copy.copy(x).how
+        copy.deepcopy(x).how
+        pickle.loads(pickle.dumps([x, x]))[1].how
+    ''',
+    'Asked()': '''
+        n = x.said; hasattr(x, 'a'), getattr(x, 'b', 5), x.said - n
+        hasattr(x, 'a'), hasattr(x, 'said')
+    ''',
+    'mock.Mock()': '''
+        x(1, a=2).method(); x.assert_called_once_with(1, a=2)
+        x(1); x.assert_called_with(2)
+        x.method.return_value = 3; x.method('a'), x.method.call_count
+        x.side_effect = [1, 2]; x(), x()
+        x.side_effect = KeyError; x()
+        x(5); x.call_args_list == [mock.call(5)]
+        x(5); x.call_args == mock.call(5), x.call_args == mock.call(6)
+        x(7); x.assert_called_with(mock.ANY)
+        x(); x.reset_mock(); x.called
+        x.configure_mock(a=1); x.a
+    ''',
+    'mock.MagicMock()': '''
+        x[1]; x.__getitem__.assert_called_once_with(1)
+        len(x), bool(x), int(x), list(x), x == x
+        x.__enter__.return_value = 5; x.__enter__()
+        x.__str__.return_value = 's'; str(x)
+    ''',
+    '{"a": [1]} ': 'patched_dict(x)',
     'Derived': '''
         x(4).describe()
         x.make(5).describe()
@@ -371,6 +411,51 @@ REFUSES = {
         print(*x, file=io.StringIO())
     ''',
 }
+
+
+def patched(value):
+    with mock.patch.object(value, 'value', 7):
+        during = value.value
+    return during, value.value
+
+
+def patched_dict(value):
+    with mock.patch.dict(value, {'b': 2}, clear=True):
+        during = dict(value)
+    return during, dict(value)['a'][0]
+
+
+class Registered:
+    """copyreg knows how it is pickled."""
+
+    def __init__(self, how='made'):
+        self.how = how
+
+
+def pickle_registered(obj):
+    return Registered, ('pickled',)
+
+
+copyreg.pickle(Registered, pickle_registered)
+
+
+class Quiet(AttributeError):
+    """Tells whether somebody looked at what it says."""
+
+    said = 0
+
+    def __str__(self):
+        Quiet.said += 1
+        return 'nothing of the kind'
+
+
+class Asked:
+    @property
+    def said(self):
+        return Quiet.said
+
+    def __getattr__(self, name):
+        raise Quiet(name)
 
 
 def weak(value):
