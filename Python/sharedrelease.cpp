@@ -32,6 +32,9 @@ constexpr int kMostRounds = 10'000;
 // about to block, and not come to a safe point of its own.  About a millisecond.
 constexpr int kMostLooks = 10'000;
 
+// How many objects destructors may share anew while their interpreter ends, beyond as many as there were.
+constexpr size_t kMostSharedAnew = 1'000;
+
 const char *death_reason(Death death)
 {
     switch (death) {
@@ -600,8 +603,11 @@ void _PyShared_InterpreterRetire(PyThreadState *tstate)
     if (owner == nullptr) {
         return;
     }
-    // Destructors may share anew, a bounded number of times.
-    for (int round = 0; round < 100 && owner->cells.size() != 0; ++round) {
+    // Destructors may share anew, and each of them more than one: so often, and not for ever.
+    size_t cells = owner->cells.size();
+    for (size_t left = 2 * cells + kMostSharedAnew; cells != 0 && cells <= left;
+         cells = owner->cells.size()) {
+        left -= cells;
         kill_all_cells(*owner, Death::kOwnerGone);
         drain(*owner);
     }

@@ -586,22 +586,18 @@ class ClosingTests(SharingTestCase):
         self.assertFalse(interpreters.is_alive(proxy))
 
     def test_close_while_destructors_share_anew_ends(self):
-        interp = self.new_interpreter()
-        interp.exec('''if True:
-            from concurrent.interpreters import SharedObjectProxy
-            class Again:
-                def __del__(self):
-                    other = Again()
-                    try:
-                        keep.append(SharedObjectProxy(other))
-                    except Exception:               # The interpreter shares no more.
-                        del type(self).__del__
-            keep = []
-            def make():
-                return Again()''')
-        proxy = interp.call(make_in_main)
-        interp.close()
-        self.assertFalse(interpreters.is_alive(proxy))
+        # As many each time, or ever more.
+        for children in (1, 2, 10):
+            with self.subTest(children):
+                log = Log()
+                interp = self.new_interpreter()
+                interp.prepare_main(children=children, log=SharedObjectProxy(log))
+                interp.exec(SHARES_ANEW)
+                proxy = interp.call(make_in_main)
+                interp.close()
+                self.assertFalse(interpreters.is_alive(proxy))
+                self.assertEqual(len(log.entries), 1)
+                self.assertIn('is ending', *log.entries[0])
 
     def test_close_releases_what_it_held_of_others(self):
         for where, holder in HOLDERS.items():
@@ -707,6 +703,32 @@ class ClosingTests(SharingTestCase):
             with used_by_threads(use, DeadProxyError, times=200) as errors:
                 self.assertTrue(wait_until(lambda: closes(interp)))
             self.assertEqual(errors, [])
+
+
+SHARES_ANEW = '''
+from concurrent.interpreters import InterpreterError, SharedObjectProxy
+
+class Again:
+    heir = False
+
+    def __del__(self):
+        global refused
+        for _ in range(children if self.heir and not refused else 0):
+            again = make()
+            try:
+                keep.append(SharedObjectProxy(again))
+            except InterpreterError as error:
+                again.heir, refused = False, True
+                log(str(error))
+                break
+
+def make():
+    again = Again()
+    again.heir = True
+    return again
+
+keep, refused = [], False
+'''
 
 
 def make_in_main():
