@@ -3,7 +3,7 @@
     python -m test.test_sharing.nomemory [--list] [--quick] [--rounds N] [BODY...]
 
 A body is some use of proxies.  For n = 0, 1, 2... it is run with the n-th allocation failing, and
-with all from the n-th on failing, until it no longer notices.  Each time it must succeed or raise
+with all from the n-th on failing, until it makes no more of them.  Each time it must succeed or raise
 MemoryError (or what its decorator names), and afterwards all interpreters must work as before and
 the cells be what they were.  With many rounds, memory must not grow in every one of them.
 
@@ -18,6 +18,7 @@ import faulthandler
 import gc
 import pickle
 import sys
+import threading
 import traceback
 
 import _testcapi
@@ -34,14 +35,15 @@ BODIES = {}
 CRASH_DEBUG_BUILDS = {'group'}
 
 
-def body(*documented, quick=False, around=contextlib.nullcontext):
+def body(*documented, quick=False, around=contextlib.nullcontext, step=1):
     """Register a body; it may end with these errors, besides MemoryError.
 
-    Memory fails inside the context that `around` makes for each run.
+    Memory fails inside the context that `around` makes for each run.  Of a body that takes long, each
+    round lets only every step-th allocation fail, and the next round the ones after those.
     """
     def register(function):
         function.documented = (MemoryError, *documented)
-        function.quick, function.around = quick, around
+        function.quick, function.around, function.step = quick, around, step
         BODIES[function.__name__] = function
         return function
     return register
@@ -118,9 +120,9 @@ class Sweep:
         self.world.works()
         self.cells = cells_live()
         growths = []
-        for _ in range(rounds):
+        for number in range(rounds):
             before = self.world.blocks()
-            self.run_once()
+            self.run_once(number % self.function.step)
             growths.append([b - a for a, b in zip(before, self.world.blocks())])
         self.check_growth(growths)
 
@@ -131,24 +133,27 @@ class Sweep:
             if blocks > 16 + self.injected / len(growths) / 4 or size > 0:
                 raise Failure(f'{self.function.__name__} leaks: {growths}')
 
-    def run_once(self):
-        count = 0
+    def run_once(self, first):
+        step = self.function.step
+        count = first
         while self.inject(count, 0):
-            count += 1
-        for n in range(count):
+            count += step
+        for n in range(first, count, step):
             self.inject(n, n + 1)
 
     def call(self, before=lambda: None):
+        """Run the body; leave in `exhausted` whether memory had run out for good at its end."""
         with self.function.around() as made:
             args = () if made is None else (made,)
             before()
             try:
                 self.function(self.world, *args)
             finally:
+                self.exhausted = is_exhausted()
                 _testcapi.remove_mem_hooks()
 
     def inject(self, start, stop):
-        """Run the body with allocations failing; return whether it ran out of memory."""
+        """Run the body with allocations failing; return whether it came to the first of them."""
         self.injected += 1
         where = f'{self.function.__name__}, allocation {start}{"" if stop else " and all after it"}'
         refused = False
@@ -163,12 +168,20 @@ class Sweep:
             self.check_cells()
         except BaseException as exc:
             raise Failure(f'after {where}') from exc
-        return refused
+        return refused or self.exhausted
 
     def check_cells(self):
         if cells_live() != self.cells:
             self.world.works()
             assert cells_live() == self.cells, f'{cells_live()} cells, not {self.cells}'
+
+
+def is_exhausted():
+    try:
+        bytes(2_000)
+    except MemoryError:
+        return True
+    return False
 
 
 def cells_live():
@@ -326,6 +339,56 @@ def weak_references(world):
     del made
 
 
+@body(quick=True)
+def buffers(world):
+    held = world.box.call(bytearray, b'held')
+    with memoryview(held) as view:
+        assert view[1:3] == b'el' and bytes(view) == b'held'
+        assert world.other.call(len, view) == 4
+
+
+@body()
+def classes(world):
+    from collections.abc import Sized, Callable
+    assert isinstance(world.box, Box) and isinstance(world.box, Sized)
+    assert not callable(world.box) and not isinstance(world.box, Callable)
+    cls = world.box.__class__
+    type_there = world.box.call(type, world.other)
+    issubclass(cls, Sized), type_there.__name__
+
+
+@body()
+def operands_in_kind(world):
+    made = world.box.call(list, (1, 2))
+    assert made == [1, 2] and [1, 2] == made and made < [3]
+    assert made + [3] == [1, 2, 3]
+    mapped = world.box.call(dict, (('a', 1),))
+    assert mapped | {'b': 2} == {'a': 1, 'b': 2} and mapped == {'a': 1}
+
+
+@body(interpreters.NotShareableError, quick=True)
+def copies_that_cross(world):
+    made = world.box.call(list, ('a', 'b'))
+    assert interpreters.materialize(made) == ['a', 'b']
+    world.box.call(len, interpreters.dont_share([1, world.mine]))
+    world.other.call(world.box.call, residents_same, interpreters.Rebuild(Box, world.mine))
+
+
+async def answer(value):
+    return value
+
+
+@body()
+def coroutines(world):
+    made = world.box.call(world.mine.call, answer, world.other)
+    try:
+        made.send(None)
+    except StopIteration as stop:
+        assert stop.value is world.other
+    finally:
+        made.close()
+
+
 # Bodies: errors
 
 @body(ZeroDivisionError, quick=True)
@@ -460,6 +523,23 @@ def tokens(world):
     interpreters.owner(world.box)
 
 
+@body(quick=True)
+def destructors(world):
+    # They call home and share anew; what they raise is not told.
+    world.box.call(residents.Witness, lambda *entry: world.mine.set(Box()))
+    world.home.value = None
+
+
+@body(quick=True)
+def census(world):
+    with ShareScope() as scope:
+        scope.share([])
+        for entry in interpreters.shared_objects():
+            if entry.scope is not None:
+                repr(entry), entry.repr(), entry.owner
+    interpreters.share_stats()
+
+
 @body()
 def cycles(world):
     box = Box()
@@ -514,6 +594,33 @@ def session_that_executes(world):
     world.subs[0].exec('1 / 0')
 
 
+# Bodies: requests.  They are served by the thread that asks: the base's Thread.start() waits for ever
+# for a thread that had no memory to begin.
+
+class NoThreads:
+
+    def __enter__(self):
+        self.start, threading.Thread.start = threading.Thread.start, refuse_to_start
+
+    def __exit__(self, *error):
+        threading.Thread.start = self.start
+
+
+def refuse_to_start(thread):
+    raise RuntimeError('no threads')
+
+
+@body(*SESSION_ERRORS, quick=True, around=NoThreads)
+def requests(world):
+    future = world.subs[0].call_soon(residents.same, world.mine)
+    assert future.result(60) is world.home
+
+
+@body(*SESSION_ERRORS, ZeroDivisionError, around=NoThreads)
+def requests_that_fail(world):
+    world.subs[0].call_soon(divmod, 1, 0).result(60)
+
+
 # Bodies: interpreters that come and go.  Making one is not in the sweep: if that fails half way, the
 # base ends what it has with Py_EndInterpreter(), which uses what is not there yet.
 
@@ -540,6 +647,20 @@ def first_entry_from_inside(world, box):
     world.box.call(box.make, world.mine)
 
 
+class ForeverVisitor(Visitor):
+    """Its share_forever()."""
+
+    def __enter__(self):
+        super().__enter__()
+        return self.interp.call(residents.wrapped, residents.share_forever_itself)
+
+
+@body(around=ForeverVisitor)
+def share_until_the_end(world, share_forever):
+    share_forever([])
+    assert share_forever(world.box) is world.box
+
+
 class Leaver:
     """An interpreter that the body closes; with a proxy of its own elsewhere, and one of another's."""
 
@@ -547,7 +668,11 @@ class Leaver:
         self.interp = interpreters.create()
         self.box = self.interp.call(residents.wrapped, Box, SharedObjectProxy(Box()))
         self.interp.call(residents.be_quiet)
+        self.fill()
         return self.interp
+
+    def fill(self):
+        pass
 
     def __exit__(self, *error):
         close(self.interp)
@@ -555,10 +680,26 @@ class Leaver:
         self.box = None
 
 
-@body(quick=True, around=Leaver)
+@body(quick=True, around=Leaver, step=16)
 def closing(world, interp):
     interp.close()
 
+
+class LeaverWithMuch(Leaver):
+    """One with a scope that is open, immortal proxies, thread-locals, and what destructors share."""
+
+    def fill(self):
+        self.interp.call(residents.keep_made, 'witness', residents.Witness, SharedObjectProxy(share))
+        self.interp.exec('from concurrent.interpreters import *\n'
+                         'from test.test_sharing import residents\n'
+                         'scope = ShareScope().__enter__()\n'
+                         'held = scope.share([]), share_forever([]), share(residents.kept["witness"])')
+        self.box.set_local(SharedObjectProxy(Box()))
+
+
+@body(around=LeaverWithMuch, step=16)
+def closing_with_much(world, interp):
+    interp.close()
 
 
 # Running the sweeps

@@ -150,6 +150,10 @@ def per_thread():
     return PerThread
 
 
+def share_forever_itself():
+    return interpreters.share_forever
+
+
 def witness_class():
     return Witness
 
