@@ -64,6 +64,8 @@ class Deriver:
             if isinstance(value, wrapper):
                 function = value.fget if wrapper is property else value.__func__
                 return kind, self._describe_function(function)
+        if isinstance(value, types.WrapperDescriptorType):
+            return 'builtin', (value.__objclass__, value.__name__)
         return 'value', value
 
     def _describe_function(self, function):
@@ -114,14 +116,15 @@ def class_maker():
 def make_class(name, bases, body, **kwargs):
     class_cell = types.CellType()
     namespace = {key: make_value(class_cell, kind, value) for key, kind, value in body}
-    cls = types.new_class(name, bases, kwargs, lambda ns: ns.update(namespace))
-    class_cell.cell_contents = cls
-    return cls
+    namespace['__classcell__'] = class_cell
+    return types.new_class(name, bases, kwargs, lambda ns: ns.update(namespace))
 
 
 def make_value(class_cell, kind, value):
     if kind == 'value':
         return value
+    if kind == 'builtin':
+        return getattr(*value)
     function = make_function(class_cell, *value)
     return function if kind == 'function' else _WRAPPERS[kind](function)
 

@@ -64,7 +64,28 @@ EXEMPT = {
         FloatTest.test_keywords_in_subclass FloatHexTest.test_subclass
         ChainMapTest.test_union_operators FractionTest.testMixedPower FractionTest.testFromNumber
         FractionTest.testFromNumber_subclass PartialTest.test_construct_placeholder_singleton
-        ReTest.test_match_repr''',
+        ReTest.test_match_repr EnumTest.test_programmatic_function_string
+        EnumTest.test_programmatic_function_string_list
+        EnumTest.test_programmatic_function_iterable
+        EnumTest.test_programmatic_function_from_dict EnumTest.test_gnv_is_static
+        FlagTest.test_programmatic_function_string
+        FlagTest.test_programmatic_function_string_list
+        FlagTest.test_programmatic_function_iterable
+        FlagTest.test_programmatic_function_from_dict FlagTest.test_gnv_is_static
+        IntEnumTest.test_programmatic_function_string
+        IntEnumTest.test_programmatic_function_string_list
+        IntEnumTest.test_programmatic_function_iterable
+        IntEnumTest.test_programmatic_function_from_dict IntEnumTest.test_gnv_is_static
+        StrEnumTest.test_programmatic_function_string
+        StrEnumTest.test_programmatic_function_string_list
+        StrEnumTest.test_programmatic_function_iterable
+        StrEnumTest.test_programmatic_function_from_dict StrEnumTest.test_gnv_is_static
+        IntFlagTest.test_programmatic_function_string
+        IntFlagTest.test_programmatic_function_string_list
+        IntFlagTest.test_programmatic_function_iterable
+        IntFlagTest.test_programmatic_function_from_dict IntFlagTest.test_gnv_is_static
+        DateTimeTests.test_sql_timestamp OpenTests.test_database_keyword
+        IpaddrUnitTest.testIpType''',
     VALUE: '''
         TimeZoneTest.test_pickle IterTest.test_mutating_seq_class_iter_pickle
         FrozenSetTest.test_copy DecimalContextTest.test_copy IntTest.test_small_ints
@@ -88,11 +109,17 @@ EXEMPT = {
         PartialTest.test_recursive_repr PartialTest.test_setstate
         PartialTest.test_setstate_subclasses ReTest.test_basic_re_sub ReTest.test_bug_764548
         ReTest.test_re_findall ReTest.test_re_fullmatch ReTest.test_re_match ReTest.test_re_split
-        ReTest.test_pickling''',
+        ReTest.test_pickling EnumTest.test_dir_on_class FlagTest.test_dir_on_class
+        IntEnumTest.test_dir_on_class StrEnumTest.test_dir_on_class IntFlagTest.test_dir_on_class
+        ConnectionTests.test_connection_reinit DeclTypesTests.test_foo''',
     SHAPE: 'StrTest.test_subscript UserStringTest.test_subscript',
     SETUP: '''
         OrderedDictOwnTest.test_abc CounterTest.test_basics
-        IterTest.test_reduce_mutating_builtins_iter PartialTest.test_partial_genericalias''',
+        IterTest.test_reduce_mutating_builtins_iter PartialTest.test_partial_genericalias
+        EnumTest.test_multiple_superclasses_repr FlagTest.test_multiple_superclasses_repr
+        IntEnumTest.test_multiple_superclasses_repr StrEnumTest.test_multiple_superclasses_repr
+        IntFlagTest.test_multiple_superclasses_repr StrEnumTest.test_contains_tf
+        RowTests.test_row_is_a_sequence ConnectionTests.test_connection_resource_warning''',
     TIME: 'ReTest.test_search_anchor_at_beginning',
     DESCRIPTOR: 'PartialTest.test_partial_as_method LRUTest.test_lru_method',
     PROXY: '''
@@ -101,7 +128,8 @@ EXEMPT = {
         FloatTest.test_hash_nan DequeTest.test_sizeof BytesIOTest.test_cow_setstate
         BytesIOTest.test_cow_truncate BytesIOTest.test_cow_write
         IterTest.test_ref_counting_behavior ArrayTest.test_sizeof_with_buffer
-        ArrayTest.test_reduce_ex DecimalUsabilityTest.test_hash_method_nan''',
+        ArrayTest.test_reduce_ex DecimalUsabilityTest.test_hash_method_nan
+        StructTest.test__sizeof__''',
     CYCLE: '''
         OrderedDictOwnTest.test_reference_loop DequeTest.test_container_iterator
         ListTest.test_free_after_iterating''',
@@ -120,8 +148,8 @@ BY_CHANCE = {'DecimalContextTest.test_copy', 'ReTest.test_search_anchor_at_begin
 
 #: The test modules: test_generic_<topic>.
 TOPICS = (
-    'containers', 'ordered', 'numbers', 'dates', 'strings', 'threads', 'streams', 'files',
-    'iterators', 'functions')
+    'containers', 'ordered', 'numbers', 'dates', 'strings', 'enums', 'threads', 'streams', 'files',
+    'databases', 'iterators', 'functions', 'library')
 
 
 def exemptions(cls):
