@@ -401,7 +401,7 @@ def drop_objects(test):
         delattr(test, name)
 
 
-def main():
+def main(*, list_methods=True):
     from test.test_sharing import generic
     for topic in TOPICS:
         __import__(f'test.test_sharing.test_generic_{topic}')
@@ -410,7 +410,8 @@ def main():
         count += len(loader.getTestCaseNames(cls))
         for method, reason in exemptions(cls).items():
             kinds[reason] += 1
-            print(f'{cls.__name__}.{method}: {reason}')
+            if list_methods:
+                print(f'{cls.__name__}.{method}: {reason}')
     for reason, exempt_count in kinds.most_common():
         print(f'{exempt_count:3} {reason}')
     print(f'{kinds.total()} of {count} methods are exempt ({kinds.total() / count:.2%})')

@@ -1,9 +1,10 @@
 """Groups of operations: the form that the rows of the tests' table have."""
 
 import collections
+import sys
 
 
-Group = collections.namedtuple('Group', 'name subject operands kinds across sources')
+Group = collections.namedtuple('Group', 'topic name subject operands kinds across sources')
 
 #: What an operand can be where the operation is performed:
 #:   plain    as it is: it crosses by value, or is wrapped on its way
@@ -29,10 +30,15 @@ TABLE = []
 
 def group(name, subject, sources, *, kinds=KINDS, across=False, **operands):
     """Add a group to the table; one that is across is for different interpreters only."""
-    lines = tuple(line.strip() for line in sources.splitlines() if line.strip())
-    TABLE.append(Group(name, subject, tuple(operands.items()),
+    topic = sys._getframe(1).f_globals['__name__'].rpartition('table_')[-1]
+    TABLE.append(Group(topic, name, subject, tuple(operands.items()),
                        tuple(kind for kind in kinds if operands or kind in UNARY_KINDS),
-                       across, lines))
+                       across, lines(sources)))
+
+
+def lines(sources):
+    """The lines of a text that are not empty."""
+    return tuple(line.strip() for line in sources.splitlines() if line.strip())
 
 
 # Operations of more than one group

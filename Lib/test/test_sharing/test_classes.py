@@ -227,6 +227,12 @@ def derive_by_statement(base):
         pass
 
 
+def bases_by_statement(base):
+    class Derived(base):
+        pass
+    return Derived.__bases__, Derived.__orig_bases__ == (base,), issubclass(Derived, list)
+
+
 def derive_second(base):
     class Derived(Local, base):
         pass
@@ -306,6 +312,9 @@ class OfClasses:
     def test_attribute_of_a_class(self):
         x = self.owner().call(named)
         self.assertEqual(self.caller().call(as_attribute, x), (True, True, []))
+
+    def test_deriving_from_what_stands_for_bases(self):
+        self.compare('EntersBases()', bases_by_statement)
 
     def test_deriving_from_a_proxied_class(self):
         for expression in 'Closer', 'list', 'Closer()':

@@ -4,6 +4,7 @@ import unittest
 from concurrent.interpreters import SharedObjectProxy
 
 from . import operations
+from .grouping import lines
 from .support import MAIN, SharingTestCase, add_directions
 
 
@@ -144,7 +145,7 @@ def address_of_type():
 class IdentityTest:
 
     def test_identity_is_kept(self):
-        for source in filter(None, map(str.strip, IDENTITIES.splitlines())):
+        for source in lines(IDENTITIES):
             with self.subTest(source):
                 x = self.owner().call(hub)
                 self.assertIs(self.caller().call(holds, source, x), True)

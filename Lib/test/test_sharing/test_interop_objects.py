@@ -26,6 +26,7 @@ from concurrent.interpreters import SharedObjectProxy
 from unittest import mock
 
 from . import operations, subjects
+from .grouping import lines
 from .operations import outcome
 from .support import add_directions
 
@@ -478,10 +479,6 @@ def made(source):
 def performed(source, subject):
     names = {name: value for name, value in globals().items() if not name.startswith('__')}
     return outcome(source, **names | {'x': subject})
-
-
-def lines(sources):
-    return [line.strip() for line in sources.splitlines() if line.strip()]
 
 
 class ObjectsTest:

@@ -97,6 +97,10 @@ PRIMITIVES = {
 }
 
 
+#: The owner, who blocks, who releases: the number of a subinterpreter, or None for the main one.
+PLACES = ((0, 1, 2), (None, 0, 1), (0, None, 1), (0, 1, None), (0, 0, 1), (0, 1, 0))
+
+
 class BlockingTest(SharingTestCase):
     """Owner, who blocks and who releases are each in an interpreter of their own."""
 
@@ -121,10 +125,9 @@ class BlockingTest(SharingTestCase):
         self.assertEqual(outcome, [expected])
 
     def test_released_from_another_interpreter(self):
-        first, second, third = self.subs
         for name in PRIMITIVES:
-            for places in ((first, second, third), (MAIN, first, second), (first, MAIN, second),
-                           (first, second, MAIN), (first, first, second), (first, second, first)):
+            for numbers in PLACES:
+                places = [MAIN if number is None else self.subs[number] for number in numbers]
                 with self.subTest(name, places=places):
                     self.check(name, *places)
 
