@@ -2,8 +2,8 @@
 // Entering another interpreter, and the thread states that it takes.
 //
 // Threads:  everything here concerns the calling thread alone, except that a thread state may be
-//           deleted by another thread (an embedder's): then the epoch is bumped and every thread
-//           forgets the thread states that are not its own.
+//           deleted by another thread (an embedder's): then the epoch is bumped, and every thread
+//           forgets the thread states that are not its own and looks whether its own are there.
 // Locks:    none of ours is held across a switch.
 // Shutdown: a thread's own thread states are deleted when it ends (_PyShared_ThreadExit), or by
 //           the interpreter that ends first (delete_own_thread_states); both go by the gate.
@@ -99,13 +99,27 @@ void remove_slot(size_t index)
     let_go_of(slot);
 }
 
+// Whether nobody has deleted the thread state that was made here.
+bool is_still_there(const ThreadSlot &slot)
+{
+    if (!enter_gate(*slot.owner, Visit::kPassing)) {
+        return false;
+    }
+    unsigned long me = PyThread_get_thread_ident();
+    bool found = false;
+    _Py_FOR_EACH_TSTATE_BEGIN(slot.owner->interp, tstate) {
+        found = found || (tstate == slot.tstate && tstate->thread_id == me);
+    }
+    _Py_FOR_EACH_TSTATE_END(slot.owner->interp);
+    leave_gate(*slot.owner, Visit::kPassing);
+    return found;
+}
+
 // Forget what may have been deleted behind our back, and interpreters that are gone.
 void forget_stale_slots()
 {
     for (size_t i = cache.count; i-- > 0;) {
-        const ThreadSlot &slot = cache.slots[i];
-        bool closing = (slot.owner->gate.load(std::memory_order_relaxed) & kGateClosing) != 0;
-        if (!slot.own || closing) {
+        if (!cache.slots[i].own || !is_still_there(cache.slots[i])) {
             remove_slot(i);
         }
     }
@@ -697,6 +711,12 @@ void request_safe_point(Owner &owner)
 
 namespace {
 
+bool is_closing(const PyInterpreterState &interp)
+{
+    const Owner *owner = owner_of(&interp);
+    return owner == nullptr || (owner->gate.load(std::memory_order_relaxed) & kGateClosing) != 0;
+}
+
 // Clear a thread state of the same interpreter that nobody uses.
 // Tstate: attached to `current`.
 void clear_idle(PyThreadState *idle, PyThreadState *current)
@@ -747,7 +767,10 @@ void _PyShared_ThreadStateDeleted(PyThreadState *tstate)
 {
     wait_for_signal_handlers();
     if (tstate->thread_id != PyThread_get_thread_ident()) {
-        if (!reinterpret_cast<_PyThreadStateImpl *>(tstate)->shared_own) {
+        // Ours are deleted at the end of their interpreter, which is not entered any more; or by an
+        // embedder.
+        bool ours = reinterpret_cast<_PyThreadStateImpl *>(tstate)->shared_own != 0;
+        if (!ours || !is_closing(*tstate->interp)) {
             foreign_deletions.fetch_add(1, std::memory_order_release);
         }
         return;

@@ -48,21 +48,23 @@ constinit Registry registry;
 
 static_assert(offsetof(Owner, release_queue) == 0, "C code reads it as _PyShared_Owner");
 
-// How long an ending interpreter waits for who is inside before it goes on without them.
+// How long interpreters that end with the process wait for who is inside before they go on without them.
 constexpr PyTime_t kDrainLimit = PyTime_t{2} * 1000 * 1000 * 1000;
 
 // How long close() gives calls that are about to return.
 constexpr int kLeavingMilliseconds = 20;
 
-// Wait until nobody is inside the gate, or the limit has passed.  Who stands up from a seat may not see
-// that somebody waits, so one looks again after a millisecond.
+// Wait until nobody is inside the gate; an embedder waits as long as that takes.  Who stands up from a
+// seat may not see that somebody waits, so one looks again after a millisecond.
+// Tstate: attached to the owner.
 void wait_for_entries(Owner &owner)
 {
     constexpr PyTime_t kMillisecond = 1000 * 1000;
+    bool limited = _PyInterpreterState_Main()->finalizing || this_thread_is_inside(owner.interp);
     PyTime_t deadline = _PyDeadline_Init(kDrainLimit);
     for (;;) {
         uint64_t gate = owner.gate.load(std::memory_order_acquire);
-        if (entries_in_flight(owner) == 0 || _PyDeadline_Get(deadline) <= 0) {
+        if (entries_in_flight(owner) == 0 || (limited && _PyDeadline_Get(deadline) <= 0)) {
             return;
         }
         _PyParkingLot_Park(&owner.gate, &gate, sizeof(gate), kMillisecond, nullptr, /*detach=*/1);

@@ -96,7 +96,7 @@ public:
             Py_ExitStatusException(status);
         }
         main_ = PyThreadState_Get();
-        run("from _sharedobjects import *\nimport gc, sys, threading, weakref\n" + kBox);
+        run("from _sharedobjects import *\nimport gc, sys, threading, time, weakref\n" + kBox);
     }
     ~Python()
     {

@@ -189,6 +189,41 @@ TEST_P(EntryTest, a_thread_state_deleted_by_another_thread_is_forgotten)
     EXPECT_EQ(number("box.get()"), 5);
 }
 
+TEST_P(EntryTest, a_thread_state_of_ours_deleted_by_an_embedder_is_forgotten)
+{
+    std::atomic<int> stage{0};
+    std::thread thread([&] {
+        PyGILState_STATE state = PyGILState_Ensure();
+        EXPECT_EQ(number("box.get()"), 5);     // made one there
+        PyThreadState *here = PyEval_SaveThread();
+        stage = 1;
+        while (stage != 2) {
+            std::this_thread::yield();
+        }
+        PyEval_RestoreThread(here);
+        EXPECT_EQ(number("box.get()"), 5);     // it is gone
+        PyGILState_Release(state);
+    });
+    {
+        Detached detached;
+        while (stage != 1) {
+            std::this_thread::yield();
+        }
+    }
+    {
+        Attached in_other(other.tstate());
+        PyThreadState *first = PyInterpreterState_ThreadHead(other.interp());
+        PyThreadState *ours = first == other.tstate() ? PyThreadState_Next(first) : first;
+        ASSERT_NE(ours, nullptr);
+        PyThreadState_Clear(ours);
+        PyThreadState_Delete(ours);
+        EXPECT_EQ(thread_states(other.interp()), 1u);
+    }
+    Detached detached;
+    stage = 2;
+    thread.join();
+}
+
 TEST_P(EntryTest, threads_race_on_one_proxy_and_leave_nothing)
 {
     size_t before = thread_states(other.interp());
@@ -240,6 +275,40 @@ TEST_P(EntryTest, an_end_with_idle_thread_states_of_other_threads)
     Detached detached;
     stage = 2;
     thread.join();
+}
+
+TEST_P(EntryTest, an_end_waits_for_the_call_of_another_thread)
+{
+    run("inside, leave = threading.Event(), threading.Event()\n"
+        "def stay():\n"
+        "    inside.set()\n"
+        "    return leave.wait(60)\n"
+        "results = []\n"
+        "thread = threading.Thread(target=lambda: results.append(box.call(stay)))\n"
+        "thread.start()\n"
+        "inside.wait()\n"
+        "set_leave = SharedObjectProxy(leave.set)");
+    other.borrow("set_leave", "set_leave");
+    other.run("import atexit; atexit.register(set_leave)");
+    other.end();
+    EXPECT_EQ(number("thread.join() or results == [True]"), 1);
+    EXPECT_EQ(number("is_alive(box)"), 0);
+}
+
+// Longer than interpreters wait that end with the process.
+TEST_P(EntryTest, an_end_waits_for_a_call_as_long_as_it_takes)
+{
+    run("inside = threading.Event()\n"
+        "def stay():\n"
+        "    inside.set()\n"
+        "    time.sleep(2.5)\n"
+        "    return 'stayed'\n"
+        "results = []\n"
+        "thread = threading.Thread(target=lambda: results.append(box.call(stay)))\n"
+        "thread.start()\n"
+        "inside.wait()");
+    other.end();
+    EXPECT_EQ(number("thread.join() or results == ['stayed']"), 1);
 }
 
 TEST_P(EntryTest, new_interpreters_never_get_thread_states_of_old_ones)
