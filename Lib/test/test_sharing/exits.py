@@ -290,6 +290,26 @@ def atexit_opens_interpreters():
     atexit.register(leave_open)
 
 
+@scenario(output=['held'])
+def buffers_held_at_the_end():
+    crowd = stay()
+    crowd.views = [memoryview(proxy.call(bytearray, b'held')) for proxy in crowd.proxies]
+    crowd.first.prepare_main(view=memoryview(bytearray(b'lent')))
+    show(bytes(crowd.views[1]).decode())
+
+
+@scenario()
+def scope_closed_at_the_end():
+    crowd = stay()
+    crowd.scope = interpreters.ShareScope()
+    crowd.scoped = [crowd.scope.share(proxy) for proxy in crowd.proxies]
+    crowd.first.prepare_main(close=SharedObjectProxy(crowd.scope.close))
+    crowd.first.exec('import atexit; atexit.register(close)')
+    crowd.first.close()
+    if any(map(interpreters.is_alive, crowd.scoped)):
+        os._exit(97)
+
+
 @scenario()
 def cycles_across_interpreters():
     crowd = stay()

@@ -333,6 +333,15 @@ def spin_until_dead():
     return 'death' in kept
 
 
+def read_without_detaching(fd, about_to):
+    """Read a byte in C code that keeps this interpreter's lock."""
+    import ctypes
+    read = ctypes.PyDLL(None).read
+    buffer = ctypes.create_string_buffer(1)
+    about_to()
+    return read(fd, buffer, 1)
+
+
 def spinner():
     return spin_until_dead
 

@@ -1,6 +1,8 @@
 """An object lives while a proxy of it does, and no longer; owners end cleanly."""
 
 import gc
+import operator
+import os
 import sys
 import threading
 import unittest
@@ -8,7 +10,7 @@ import weakref
 from concurrent import interpreters
 from concurrent.interpreters import DeadProxyError, InterpreterError, SharedObjectProxy
 from test import support
-from test.support import script_helper, threading_helper
+from test.support import import_helper, script_helper, threading_helper
 
 from . import exits, residents
 from .residents import Box, LocalWitness, Log, Witness, safe_point, wait_until
@@ -26,6 +28,32 @@ class ReleaseTests(SharingTestCase):
                 make = owner.call(residents.wrapped, residents.witness_class)
                 before, after = caller.call(residents.drop_and_look, make)
                 self.assertEqual((before, after), ((), (('dropped', owner_id),)))
+
+    def test_deallocation_destroys_nothing(self):
+        # C code drops and looks, without a safe point in between.
+        log = Log()
+        proxies = [self.sub.call(residents.wrapped, Witness, SharedObjectProxy(log))]
+        dropped, entries = map(operator.call, (proxies.clear, log.entries.copy))
+        self.assertEqual(entries, [])
+        safe_point()
+        self.assertEqual(log.entries, [('gone', self.sub.id)])
+
+    def test_drop_does_not_wait_for_an_owner_that_keeps_its_lock(self):
+        import_helper.import_module('ctypes')
+        log = Log()
+        proxies = [self.sub.call(residents.wrapped, Witness, SharedObjectProxy(log))]
+        source, sink = os.pipe()
+        self.addCleanup(os.close, source)
+        self.addCleanup(os.close, sink)
+        about_to = threading.Event()
+        thread = threading.Thread(target=self.sub.call, args=(
+            residents.read_without_detaching, source, SharedObjectProxy(about_to.set)))
+        with threading_helper.start_threads([thread]):
+            self.assertTrue(about_to.wait(30))
+            proxies.clear()
+            safe_point()
+            os.write(sink, b'x')    # If that had waited, nobody would come here.
+        self.assertEqual(log.wait(), [('gone', self.sub.id)])
 
     def test_drop_as_the_last_thing_in_an_interpreter_destroys(self):
         log = Log()
@@ -515,6 +543,20 @@ class ForeverTests(SharingTestCase):
         with self.assertRaises(DeadProxyError):
             len(proxy)
 
+    def test_share_forever_of_anothers_object_holds_it_until_the_holder_ends(self):
+        log = Log()
+        owner, holder = self.new_interpreter(), self.new_interpreter()
+        holder.prepare_main(proxy=owner.call(residents.wrapped, Witness, SharedObjectProxy(log)))
+        holder.exec('from concurrent.interpreters import share_forever\n'
+                    'import gc\n'
+                    'assert share_forever(proxy) is proxy\n'
+                    'del proxy; gc.collect()')
+        safe_point()
+        self.assertEqual(log.entries, [])
+        holder.close()
+        safe_point()
+        self.assertEqual(log.entries, [('gone', owner.id)])
+
     def test_share_forever_of_native_returns_it(self):
         for native in (None, 1, 'text', (1, 2)):
             self.assertIs(interpreters.share_forever(native), native)
@@ -622,6 +664,36 @@ class ClosingTests(SharingTestCase):
         self.assertEqual(log.entries, [])
         interp.close()
         self.assertEqual(log.wait(), [('gone', 0)])
+
+    def test_close_kills_what_lies_in_queues(self):
+        interp = self.new_interpreter()
+        queue = interpreters.create_queue()
+        proxy = interp.call(residents.keep_made, 'box', Box)
+        for item in (proxy, (proxy, 1), [proxy]):
+            queue.put(item)
+        interp.close()
+        for dead in (queue.get(), queue.get()[0]):
+            with self.assertRaisesRegex(DeadProxyError, 'closed'):
+                len(dead)
+        # What was pickled into the queue cannot be made any more.
+        with self.assertRaises(interpreters.NotShareableError) as caught:
+            queue.get()
+        self.assertIsInstance(caught.exception.__cause__, DeadProxyError)
+        self.assertTrue(queue.empty())
+
+    def test_close_although_atexit_fails(self):
+        for error in ('KeyError()', 'SystemExit(3)', 'KeyboardInterrupt()', 'MemoryError()'):
+            with self.subTest(error):
+                log = Log()
+                interp = self.new_interpreter()
+                witness = interp.call(residents.wrapped, Witness, SharedObjectProxy(log))
+                interp.exec('import atexit, sys\n'
+                            'sys.unraisablehook = lambda unraisable: None\n'
+                            f'def fail(): raise {error}\n'
+                            'atexit.register(fail)')
+                interp.close()
+                self.assertFalse(interpreters.is_alive(witness))
+                self.assertEqual(log.entries, [('gone', interp.id)])
 
     def test_close_twice_is_an_error(self):
         interp = self.new_interpreter()

@@ -454,6 +454,23 @@ class ConcurrencyTests(ScopeTestCase):
                 self.assertDead(proxies[0])
                 self.assertEqual(len(proxies), 2)
 
+    def test_async_generator_suspended_inside_a_block_keeps_it_open(self):
+        async def generate():
+            with share(Box()) as proxy:
+                yield proxy
+                await asyncio.sleep(0)
+                yield proxy
+
+        async def main():
+            generator = generate()
+            proxy = await anext(generator)
+            with ShareScope():
+                self.assertIs(await anext(generator), proxy)
+            self.assertEqual(len(proxy), 1)
+            await generator.aclose()
+            return proxy
+        self.assertDead(asyncio.run(main()))
+
     def test_tasks_with_scopes_interleave(self):
         async def use(number):
             with ShareScope() as scope:
