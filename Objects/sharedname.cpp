@@ -21,10 +21,20 @@ namespace {
 // them for ever.
 constexpr size_t kMostNames = 4096;
 
-void name_dealloc(PyObject *self)
+// Those that this thread used last, so that threads of one interpreter do not wait for each other at
+// its table.  A serial number is never used twice, and a name keeps its text.
+struct KnownName {
+    uint64_t serial;        // of the interpreter that it belongs to
+    PyObject *text;
+    SharedName *name;
+};
+constexpr size_t kKnownNames = 32;
+constinit thread_local KnownName known_names[kKnownNames] = {};
+
+KnownName &place_of(const PyObject *text)
 {
-    Py_DECREF(reinterpret_cast<SharedName *>(self)->text);
-    PyObject_Free(self);
+    auto bits = reinterpret_cast<uintptr_t>(text) >> 4;
+    return known_names[(bits ^ bits >> 5) % kKnownNames];
 }
 
 // The owner's string, if it is this owner that is remembered.
@@ -155,13 +165,8 @@ PyObject *name_vectorcall(PyObject *self, PyObject *const *arguments, size_t nar
     return operation.unpack_result();
 }
 
-}  // namespace
-
-SharedName *shared_name(Owner &here, PyObject *text)
+SharedName *find_or_make(Owner &here, PyObject *text)
 {
-    if (!is_worth_remembering(text)) {
-        return nullptr;
-    }
     LocalLock lock(here);
     SharedName *name = here.names.find(NameTableTraits::hash(text), [&](const SharedName &other) {
         return other.text == text;
@@ -179,7 +184,23 @@ SharedName *shared_name(Owner &here, PyObject *text)
     name->next_in_bucket = nullptr;
     ::new (&name->known.serial) std::atomic<uint64_t>(0);
     ::new (&name->known.text) std::atomic<PyObject *>(nullptr);
+    make_immortal(reinterpret_cast<PyObject *>(name));
     here.names.insert(*name);
+    return name;
+}
+
+}  // namespace
+
+SharedName *shared_name(Owner &here, PyObject *text)
+{
+    KnownName &known = place_of(text);
+    if (known.text == text && known.serial == here.serial) [[likely]] {
+        return known.name;
+    }
+    SharedName *name = is_worth_remembering(text) ? find_or_make(here, text) : nullptr;
+    if (name != nullptr) {
+        known = KnownName{here.serial, text, name};
+    }
     return name;
 }
 
@@ -223,7 +244,10 @@ PyObject *KeywordNames::make_plain(PyObject *names)
 void forget_names(Owner &here)
 {
     Py_CLEAR(here.keyword_names);
-    here.names.clear([](SharedName &name) { Py_DECREF(&name); });
+    here.names.clear([](SharedName &name) {
+        Py_DECREF(name.text);
+        PyObject_Free(&name);
+    });
 }
 
 bool Argument<Name>::receive(Parcel &parcel, const Name &original)
@@ -261,7 +285,6 @@ PyTypeObject _PySharedName_Type = {
     PyVarObject_HEAD_INIT(&PyType_Type, 0)
     .tp_name = "shared_method",
     .tp_basicsize = sizeof(SharedName),
-    .tp_dealloc = name_dealloc,
     .tp_call = PyVectorcall_Call,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL
                 | Py_TPFLAGS_DISALLOW_INSTANTIATION,

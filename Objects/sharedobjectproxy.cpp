@@ -320,13 +320,7 @@ void make_immortal(ProxyObject &proxy)
     Owner &here = *owner_of(_PyThreadState_GET());
     remove_from_table(here, proxy);
     PyObject_GC_UnTrack(object);
-#ifdef Py_REF_DEBUG
-    // An immortal object's references are not counted, and those it had must not stay counted.
-    for (Py_ssize_t count = Py_REFCNT(object); count > 0; --count) {
-        _Py_DecRefTotal(_PyThreadState_GET());
-    }
-#endif
-    _Py_SetImmortalUntracked(object);
+    make_immortal(object);
     LocalLock lock(here);
     proxy.next_in_bucket = std::exchange(here.immortal_proxies, &proxy);
 }

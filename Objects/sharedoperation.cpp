@@ -26,7 +26,8 @@ bool Operation::enter()
 {
     switch (entry_.enter(*proxy_.cell->owner)) {
     case InterpreterEntry::Outcome::kEntered:
-        if (take_object()) {
+        object_ = live_object_of(*proxy_.cell);
+        if (object_) [[likely]] {
             return true;
         }
         entry_.leave();
@@ -40,17 +41,6 @@ bool Operation::enter()
         return false;
     }
     Py_UNREACHABLE();
-}
-
-bool Operation::take_object()
-{
-    SharedCell &cell = *proxy_.cell;
-    LocalLock lock(*cell.owner);
-    if (cell.object == nullptr || cell.load().dead()) {
-        return false;
-    }
-    object_ = Py_NewRef(cell.object);
-    return true;
 }
 
 void Operation::pack_result(PyObject *result)
@@ -124,17 +114,16 @@ PyObject *unwrap_home(PyObject *value)
             return nullptr;
         }
         bool dead = proxy.cell->load().dead();
-        PyObject *object = nullptr;
+        Ref object;
         if (dead) {
             raise_dead(*proxy.cell);
         }
         else if (proxy.cell->owner == &here) {
-            LocalLock lock(here);
-            object = Py_XNewRef(proxy.cell->object);
+            object = live_object_of(*proxy.cell);
         }
         end_use(proxy);
-        if (dead || object != nullptr) {
-            return object;
+        if (dead || object) {
+            return object.release();
         }
     }
     return Py_NewRef(value);

@@ -369,18 +369,6 @@ void signal_holder(PyInterpreterState *interp, uintptr_t bit, Wanted wanted)
 }
 #endif
 
-// For share_stats(); with the GIL, that is what keeps the counter from losing any.
-void count_switch(Owner &owner)
-{
-    if constexpr (kFreeThreaded) {
-        owner.switches.fetch_add(1, std::memory_order_relaxed);
-    }
-    else {
-        owner.switches.store(owner.switches.load(std::memory_order_relaxed) + 1,
-                             std::memory_order_relaxed);
-    }
-}
-
 bool is_idle(const Owner &owner)
 {
 #ifdef Py_GIL_DISABLED
@@ -524,7 +512,7 @@ inline InterpreterEntry::Outcome InterpreterEntry::attach_inside(Owner &owner, P
     attach_elsewhere(inside);
     owner_ = &owner;
     inside_ = inside;
-    count_switch(owner);
+    count_switch(owner, seat_);
     stashed_exception_ = std::exchange(inside->current_exception, nullptr);
     drain_if_pending(owner);
     return Outcome::kEntered;

@@ -26,6 +26,7 @@
 #include "pycore_parking_lot.h"
 #include "pycore_time.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -266,7 +267,7 @@ void release(Owner &owner)
 {
     if (owner.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         owner.~Owner();
-        PyMem_RawFree(&owner);
+        std::free(&owner);
     }
 }
 
@@ -339,12 +340,25 @@ void keep_only_owner(Owner &survivor, void (*abandon)(Owner &other, Owner &survi
     registry.mutex = {};
 }
 
+namespace {
+
+uint64_t switches_to(const Owner &owner)
+{
+    uint64_t count = owner.switches.load(std::memory_order_relaxed);
+    for (const Seat &seat : owner.seats) {
+        count += seat.switches.load(std::memory_order_relaxed);
+    }
+    return count;
+}
+
+}  // namespace
+
 uint64_t count_switches()
 {
     LeafLock lock(registry.mutex);
     uint64_t count = registry.switches;
     for (const Owner *owner = registry.head; owner != nullptr; owner = owner->next) {
-        count += owner->switches.load(std::memory_order_relaxed);
+        count += switches_to(*owner);
     }
     return count;
 }
@@ -365,7 +379,7 @@ extern "C" {
 
 int _PyShared_InterpreterInit(PyInterpreterState *interp)
 {
-    void *memory = PyMem_RawCalloc(1, sizeof(Owner));
+    void *memory = std::aligned_alloc(alignof(Owner), sizeof(Owner));
     if (memory == nullptr) {
         return -1;
     }
@@ -478,7 +492,7 @@ int _PyShared_InterpreterDelete(PyInterpreterState *interp)
         for (Owner **link = &registry.head; *link != nullptr; link = &(*link)->next) {
             if (*link == owner) {
                 *link = owner->next;
-                registry.switches += owner->switches.load(std::memory_order_relaxed);
+                registry.switches += switches_to(*owner);
                 break;
             }
         }

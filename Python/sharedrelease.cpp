@@ -228,7 +228,10 @@ PyObject *take_object_lock_held(Owner &owner, SharedCell &cell)
     }
     owner.cells.remove(cell);
     Scope::unlink(cell);
-    return std::exchange(cell.object, nullptr);
+    PyObject *object = cell.object;
+    // Pairs with live_object_of().
+    std::atomic_ref(cell.object).store(nullptr, std::memory_order_release);
+    return object;
 }
 
 // The same for a dead cell with handles; its type's name is kept for messages.

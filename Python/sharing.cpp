@@ -681,16 +681,9 @@ PyObject *receive_cell(SharedCell &cell)
 {
     Owner &here = *owner_of(_PyThreadState_GET());
     if (cell.owner == &here) {
-        PyObject *object = nullptr;
-        {
-            LocalLock lock(here);
-            if (!cell.load().dead()) {
-                object = Py_XNewRef(cell.object);
-            }
-        }
-        if (object != nullptr) {
+        if (Ref object = live_object_of(cell)) {
             drop_handle(cell);
-            return object;
+            return object.release();
         }
     }
     return proxy_for(here, cell);

@@ -37,6 +37,19 @@ private:
     PyObject *object_ = nullptr;
 };
 
+// Make an object immortal that the collector does not know.
+// Tstate: attached to its interpreter, the only one to use it.
+inline void make_immortal(PyObject *object)
+{
+#ifdef Py_REF_DEBUG
+    // An immortal object's references are not counted, and those it had must not stay counted.
+    for (Py_ssize_t count = Py_REFCNT(object); count > 0; --count) {
+        _Py_DecRefTotal(_PyThreadState_GET());
+    }
+#endif
+    _Py_SetImmortalUntracked(object);
+}
+
 // Puts the exception that is set aside and brings it back; one set meanwhile is reported as
 // unraisable.
 class [[nodiscard]] ErrorStash final {

@@ -12,6 +12,7 @@
 // entry.
 //
 // Invariants
+// * A SharedName is immortal until its interpreter is cleared: every thread there uses it.
 // * What is remembered of a tuple are plain strings only: others are not interned, and cross as proxies.
 // * The remembered string is immortal in its interpreter, and a tuple is kept by `keyword_names` of
 //   its record; the record's serial is remembered with it; it is used only inside that

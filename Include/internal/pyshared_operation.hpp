@@ -43,10 +43,9 @@ enum class Home : uint8_t {
         return Home::kElsewhere;
     }
     SharedCell &cell = *self.cell;
-    if (cell.owner == &here && !cell.load().dead()) {
+    if (cell.owner == &here) {
         self.armed.clear();
-        LocalLock lock(here);
-        object = Ref::borrow(cell.object);
+        object = live_object_of(cell);
     }
     end_use(self);
     if (!object) {
@@ -99,7 +98,7 @@ public:
     }
 
     // The object; borrowed.  After enter().
-    PyObject *object() const { return object_; }
+    PyObject *object() const { return object_.get(); }
 
     // Arguments go here, while attached to the caller, and come from here in the owner.
     Parcel &arguments() { return arguments_; }
@@ -115,7 +114,7 @@ public:
     // Come back to the caller.
     void leave()
     {
-        Py_CLEAR(object_);
+        object_ = {};
         entry_.leave();
     }
 
@@ -145,7 +144,6 @@ private:
     enum class Result : uint8_t { kNothing, kValue, kError };
 
     void refuse();
-    bool take_object();
     void return_what_is_kept();
     Owner &owner() const { return in_use_ ? *proxy_.cell->owner : here_; }
     Scope *scope() const { return in_use_ ? scope_of(proxy_) : nullptr; }
@@ -155,7 +153,7 @@ private:
     Owner &here_;
     const bool in_use_;
     Result result_kind_ = Result::kNothing;
-    PyObject *object_ = nullptr;    // one reference, the owner's
+    Ref object_;                    // the owner's
     Parcel arguments_;
     Parcel result_;
     InterpreterEntry entry_;

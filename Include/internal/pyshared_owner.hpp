@@ -19,6 +19,7 @@
 #pragma once
 
 #include "pyshared_cell.hpp"
+#include "pyshared_guards.hpp"
 #include "pyshared_table.hpp"
 #include "pyshared_typecache.hpp"
 
@@ -96,13 +97,16 @@ struct OpenWith {
     OpenWith *next;
 };
 
+// What different threads write: two cache lines, which processors fetch together.
+inline constexpr size_t kApart = 128;
+
 // Where one thread counts itself in and out of the gate with plain stores.  Between counting itself and
 // looking at the flags it makes an atomic change that it has to make anyway: it gives up a GIL, or
 // pushes a cell.
-struct Seat {
+struct alignas(kApart) Seat {
     std::atomic<bool> taken;            // by a thread, for as long as it remembers the owner
     std::atomic<uint64_t> inside;       // in units of the gate; written by that thread alone
-    char apart[48];                     // from the next seat's cache line
+    std::atomic<uint64_t> switches;     // entries ever; by whoever sits here, so it is not set back
 };
 
 struct Owner {
@@ -112,11 +116,12 @@ struct Owner {
     std::atomic<uint64_t> gate{0};
     static constexpr int kSeats = 16;       // threads beyond these use the gate's own count
     Seat seats[kSeats]{};
+    alignas(kApart)
     std::atomic<int64_t> references{1};     // the interpreter's, and those of who remembers it
     std::atomic<int64_t> exports{0};        // buffers of its objects that others hold
     std::atomic<int64_t> sessions{0};       // Interpreter.exec() and call() that run in it
 
-    std::atomic<uint64_t> switches{0};      // entries ever; written under the owner's lock
+    std::atomic<uint64_t> switches{0};      // entries ever of threads without a seat
 
     std::atomic<Request *> first_request{nullptr};  // written under request_mutex
     Request *last_request = nullptr;                // request_mutex
@@ -296,6 +301,18 @@ void reset_seats(Owner &owner);
 // All visits, at the gate and in seats.  No flags.
 uint64_t count_visits(const Owner &owner);
 
+// Count an entry; `seat` is the calling thread's or null.
+inline void count_switch(Owner &owner, Seat *seat)
+{
+    if (seat == nullptr) [[unlikely]] {
+        owner.switches.fetch_add(1, std::memory_order_relaxed);
+    }
+    else {
+        seat->switches.store(seat->switches.load(std::memory_order_relaxed) + 1,
+                             std::memory_order_relaxed);
+    }
+}
+
 // How many are inside, and how many of them make calls.
 inline uint64_t entries_in_flight(const Owner &owner)
 {
@@ -334,6 +351,25 @@ void refer_from_cells(Owner &owner);
 // Refs:   object borrowed; the caller gets one handle.
 // Errors: null with MemoryError, DeadProxyError (the scope is closed) or InterpreterError.
 [[nodiscard]] SharedCell *cell_for(Owner &owner, PyObject *object, Scope *scope);
+
+// The cell's object; none if it is dead.
+// Tstate: attached to its owner; the caller has a handle, or keeps one from being given up.
+// Locks:  on free-threaded builds the local lock, rarely: threads that use different objects of one
+//         owner must not wait for each other.  Memory of what goes away meanwhile stays an object's
+//         while this thread is attached, as the base's lists and dictionaries rely on.
+[[nodiscard]] inline Ref live_object_of(SharedCell &cell)
+{
+    if (cell.load().dead()) {
+        return {};
+    }
+#ifdef Py_GIL_DISABLED
+    if (PyObject *object = _Py_TryXGetRef(&cell.object)) [[likely]] {
+        return Ref::steal(object);
+    }
+#endif
+    LocalLock lock(*cell.owner);
+    return Ref::borrow(cell.object);
+}
 
 // Give back one handle; the last one sends the cell to its owner.
 // Tstate: any; with one attached, its next safe point looks after an idle owner.

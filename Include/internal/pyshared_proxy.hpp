@@ -81,16 +81,18 @@ private:
     std::atomic<bool> value_{false};
 };
 
+// What every use writes comes a cache line before what every use of the next proxy in memory reads
+// (its type, on free-threaded builds): they often belong to two threads.
 struct ProxyObject {
     PyObject_HEAD
-    SharedCell *cell;               // one handle, until released and out of use
-    vectorcallfunc vectorcall;
-    PyObject *weakrefs;
-    ProxyObject *next_in_bucket;    // local lock: the table, or the list of immortal proxies
     UseCount uses;
     Flag armed;                     // fresh from share(): entering it opens a scope
     bool in_table;                  // local lock
     Flag has_scope;                 // entered while armed: see open_with()
+    SharedCell *cell;               // one handle, until released and out of use
+    vectorcallfunc vectorcall;
+    PyObject *weakrefs;
+    ProxyObject *next_in_bucket;    // local lock: the table, or the list of immortal proxies
     int64_t owner_id;               // whose object it is, also when the cell is given up
 };
 
