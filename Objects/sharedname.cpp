@@ -105,6 +105,20 @@ PyObject *intern_names(Owner &here, PyObject *names)
     return kept;
 }
 
+// PyObject_VectorcallMethod(), with a memory.
+PyObject *call_method(PyObject *name, PyObject *const *arguments, size_t nargsf, PyObject *keywords)
+{
+#ifndef Py_GIL_DISABLED
+    MethodCache &methods = owner_of(_PyThreadState_GET())->methods;
+    if (PyObject *method = methods.find(arguments[0], name)) {
+        Ref kept = Ref::borrow(method);
+        return PyObject_Vectorcall(method, arguments, nargsf, keywords);
+    }
+    methods.learn(arguments[0], name);
+#endif
+    return PyObject_VectorcallMethod(name, arguments, nargsf, keywords);
+}
+
 // In the owner: what was packed is the name, `count` arguments, and the names of keywords.
 void call_method_there(Operation &operation, const Name &name, size_t positional, size_t count,
                        const Name &keyword_names)
@@ -128,9 +142,9 @@ void call_method_there(Operation &operation, const Name &name, size_t positional
         operation.pack_error();
         return;
     }
-    operation.pack_result(PyObject_VectorcallMethod(
-        method.text, there.begin(), (positional + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET,
-        keywords.text));
+    operation.pack_result(call_method(method.text, there.begin(),
+                                      (positional + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                      keywords.text));
 }
 
 Name name_for(PyObject *proxy, SharedName &shared)

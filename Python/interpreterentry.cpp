@@ -497,8 +497,8 @@ Attention InterpreterEntry::enter_if_idle(Owner &owner)
 }
 
 // Inside the gate, detached from the caller: attach to the owner, or to the caller again.
-inline InterpreterEntry::Outcome InterpreterEntry::attach_inside(Owner &owner, PyThreadState *from,
-                                                                 ThreadSlot *slot)
+[[gnu::always_inline]] inline InterpreterEntry::Outcome
+InterpreterEntry::attach_inside(Owner &owner, PyThreadState *from, ThreadSlot *slot)
 {
     push_link(link_, from);
     PyThreadState *inside = thread_state_for(owner, slot);
@@ -519,7 +519,7 @@ inline InterpreterEntry::Outcome InterpreterEntry::attach_inside(Owner &owner, P
 }
 
 // Through the gate, and detached; or neither.
-inline bool InterpreterEntry::step_in(Owner &owner, PyThreadState *from)
+[[gnu::always_inline]] inline bool InterpreterEntry::step_in(Owner &owner, PyThreadState *from)
 {
     if (seat_ == nullptr) [[unlikely]] {
         if (!enter_gate(owner, visit_)) {

@@ -146,6 +146,9 @@ bool Parcel::grow()
     if (nodes_ != inline_nodes_) {
         PyMem_RawFree(nodes_);
     }
+    else {
+        ++grown_;
+    }
     nodes_ = larger;
     capacity_ *= 2;
     return true;
@@ -177,7 +180,7 @@ int Parcel::pack_immortal(PyObject *value)
     return 0;
 }
 
-int Parcel::pack(PyObject *value)
+int Parcel::pack_any(PyObject *value)
 {
     PyTypeObject *type = Py_TYPE(value);
     if (type == &PyLong_Type) {
@@ -457,6 +460,9 @@ int Parcel::keep(PyObject *object, _PyXIData_t *xidata)
         if (kept_ != inline_kept_) {
             PyMem_RawFree(kept_);
         }
+        else {
+            ++grown_;
+        }
         kept_ = larger;
         kept_capacity_ *= 2;
     }
@@ -477,16 +483,10 @@ void Parcel::give_back()
 
 // Unpacking
 
-int Parcel::unpack(PyObject **value)
+int Parcel::unpack_any(PyObject **value)
 {
-    assert(next_ < count_);
     Node &node = nodes_[next_++];
-    if (node.kind == Kind::kInteger) {
-        *value = PyLong_FromLongLong(node.integer);
-    }
-    else {
-        *value = node.kind == Kind::kReference ? Py_NewRef(node.pointer) : unpack_node(node);
-    }
+    *value = unpack_node(node);
     return *value == nullptr && node.kind != Kind::kAbsent ? -1 : 0;
 }
 

@@ -39,7 +39,7 @@ enum class Home : uint8_t {
     ProxyObject &self = *as_proxy(proxy);
     PyThreadState *tstate = _PyThreadState_GET();
     Owner &here = *owner_of(tstate);
-    if (!self.uses.enter()) {
+    if (self.owner_id != here.interp_id || !self.uses.enter()) {
         return Home::kElsewhere;
     }
     SharedCell &cell = *self.cell;

@@ -20,6 +20,7 @@
 
 #include "pyshared_cell.hpp"
 #include "pyshared_guards.hpp"
+#include "pyshared_methods.hpp"
 #include "pyshared_table.hpp"
 #include "pyshared_typecache.hpp"
 
@@ -144,6 +145,9 @@ struct Owner {
     IntrusiveTable<NameTableTraits> names;      // one reference each
     PyObject *keyword_names = nullptr;          // a dictionary of tuples that others remember
     TypeCache known_types;
+#ifndef Py_GIL_DISABLED
+    MethodCache methods;
+#endif
     DropTargets dropped;
     int looks = 0;                              // how often it looked after those in vain
     OpenWith *open_withs = nullptr;

@@ -21,6 +21,8 @@
 #include "pyshared_guards.hpp"
 #include "pyshared_owner.hpp"
 
+#include "pycore_long.h"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -42,7 +44,7 @@ public:
     // Tstate: any, if keeps_anything() is false; else attached to the sender.
     ~Parcel()
     {
-        if (owned_ != 0 || kept_count_ != 0 || nodes_ != inline_nodes_ || kept_ != inline_kept_) {
+        if ((owned_ | kept_count_ | grown_) != 0) [[unlikely]] {
             destroy();
         }
     }
@@ -53,7 +55,20 @@ public:
     // Tstate: attached to the sender.  Refs: borrowed; with kOutlives the caller keeps it.
     // Python: a __share__ method or a registered type's code may run.
     // Errors: -1 with an exception set.
-    [[nodiscard]] int pack(PyObject *value);
+    [[nodiscard]] int pack(PyObject *value)
+    {
+        if (PyLong_CheckExact(value) && count_ < capacity_) {
+            auto *integer = reinterpret_cast<PyLongObject *>(value);
+            if (_PyLong_IsCompact(integer)) [[likely]] {
+                Node &node = nodes_[count_++];
+                node.kind = Kind::kInteger;
+                node.owns_bytes = false;
+                node.integer = _PyLong_CompactValue(integer);
+                return 0;
+            }
+        }
+        return pack_any(value);
+    }
 
     // Append a proxy of the value, whatever it is; its cell is in the parcel's scope, or that one.
     [[nodiscard]] int pack_wrapped(PyObject *value) { return pack_wrapped(value, scope_); }
@@ -73,7 +88,18 @@ public:
     // Tstate: attached to the receiver.  Refs: new.
     // Python: a registered type's code may run.
     // Errors: -1 with an exception set; *value is null.
-    [[nodiscard]] int unpack(PyObject **value);
+    [[nodiscard]] int unpack(PyObject **value)
+    {
+        assert(next_ < count_);
+        const Node &node = nodes_[next_];
+        if (node.kind > kMostCommon) {
+            return unpack_any(value);
+        }
+        ++next_;
+        *value = node.kind == Kind::kReference ? Py_NewRef(node.pointer)
+                                               : PyLong_FromLongLong(node.integer);
+        return *value == nullptr ? -1 : 0;
+    }
 
     // Take a cell off, or "no value", which is null.  The handle goes to the caller.
     // Tstate: any.
@@ -115,10 +141,10 @@ private:
     void destroy();
 
     enum class Kind : uint8_t {
-        kTaken,         // unpacked already: nothing to drop
-        kAbsent,
         kReference,     // pointer
         kInteger,       // integer
+        kTaken,         // unpacked already: nothing to drop
+        kAbsent,
         kBigInteger,    // digits; detail: negative
         kFloat,         // number
         kComplex,       // number, number2
@@ -131,6 +157,8 @@ private:
         kCell,          // cell
         kRegistered,    // xidata
     };
+
+    static constexpr Kind kMostCommon = Kind::kInteger;     // this one and those before
 
     struct Node {
         Kind kind;
@@ -163,6 +191,8 @@ private:
 
     Node *append(Kind kind);
     [[nodiscard]] bool grow();
+    int pack_any(PyObject *value);
+    int unpack_any(PyObject **value);
     int pack_integer(PyObject *value);
     int pack_string(PyObject *value);
     int pack_bytes(PyObject *value, Kind kind, uint8_t detail, const void *bytes, Py_ssize_t size,
@@ -189,6 +219,7 @@ private:
     uint32_t kept_capacity_ = kInlineKept;
     uint32_t bytes_used_ = 0;
     uint32_t owned_ = 0;            // nodes that have a handle or raw memory to drop
+    uint32_t grown_ = 0;            // arrays that are not inline
     Node *nodes_ = inline_nodes_;
     Kept *kept_ = inline_kept_;
     Kept inline_kept_[kInlineKept];
