@@ -3,7 +3,7 @@
 //
 // Threads:  an Operation belongs to one thread; the proxy it uses may be released by another
 //           meanwhile, which then takes effect when the last use ends.
-// Locks:    an owner's local lock, for a moment, to take the object.
+// Locks:    none.
 // Python:   runs in between, on both sides; nothing here is held across it but references.
 
 #include "pyshared_operation.hpp"
@@ -11,6 +11,24 @@
 #include <utility>
 
 namespace pyshared {
+
+Home take_at_home(ProxyObject &self, Owner &here, Ref &object)
+{
+    if (!self.uses.enter()) {
+        return Home::kElsewhere;
+    }
+    SharedCell &cell = *self.cell;
+    if (cell.owner == &here) {
+        self.armed.clear();
+        object = live_object_of(cell);
+    }
+    end_use(self);
+    if (!object) {
+        return Home::kElsewhere;
+    }
+    return _Py_EnterRecursiveCall(" while using a shared object") == 0 ? Home::kHere
+                                                                       : Home::kTooDeep;
+}
 
 void Operation::refuse()
 {

@@ -17,8 +17,8 @@ void note_argument(PyObject *const *arguments, size_t count, PyObject *names);
 
 // Pack `count` arguments, the values of keywords among them, and the keywords' names if there are any.
 // Tstate: attached to the caller.  Errors: false with an exception set.
-[[nodiscard]] inline bool pack_arguments(Parcel &parcel, PyObject *const *arguments, size_t count,
-                                         const Name &names)
+[[nodiscard, gnu::always_inline]] inline bool
+pack_arguments(Parcel &parcel, PyObject *const *arguments, size_t count, const Name &names)
 {
     for (size_t i = 0; i < count; ++i) {
         if (parcel.pack(arguments[i]) < 0) {

@@ -33,27 +33,15 @@ enum class Home : uint8_t {
     kTooDeep,       // RecursionError is set
 };
 
+// The same of one whose object lives here, unless the proxy was released or is dead.
+[[nodiscard]] Home take_at_home(ProxyObject &self, Owner &here, Ref &object);
+
 // Tstate: attached.  Refs: `object` gets one on kHere.
 [[nodiscard]] inline Home find_at_home(PyObject *proxy, Ref &object)
 {
     ProxyObject &self = *as_proxy(proxy);
-    PyThreadState *tstate = _PyThreadState_GET();
-    Owner &here = *owner_of(tstate);
-    if (self.owner_id != here.interp_id || !self.uses.enter()) {
-        return Home::kElsewhere;
-    }
-    SharedCell &cell = *self.cell;
-    if (cell.owner == &here) {
-        self.armed.clear();
-        object = live_object_of(cell);
-    }
-    end_use(self);
-    if (!object) {
-        return Home::kElsewhere;
-    }
-    return _Py_EnterRecursiveCallTstate(tstate, " while using a shared object") == 0
-               ? Home::kHere
-               : Home::kTooDeep;
+    Owner &here = *owner_of(_PyThreadState_GET());
+    return self.owner_id == here.interp_id ? take_at_home(self, here, object) : Home::kElsewhere;
 }
 
 // Elsewhere an operation goes through, in this order: start, pack arguments, enter, unpack them,

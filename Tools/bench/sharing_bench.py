@@ -167,7 +167,10 @@ def contention_lines():
     yield line('calls of the slower of the two', None, ('>= 30 %',), measure=hammer_share,
                unit='%')
     yield line('two that log, against one', None, ('>= 190 %',), measure=logging_speed, unit='%')
-    yield line('four threads, four objects', None, measure=four_threads, unit='%')
+    yield line('four threads, four objects', None, unit='%',
+               measure=lambda world, line: four_threads(world.across['Counter']))
+    yield line('four threads, own objects', None, unit='%',
+               measure=lambda world, line: four_threads(world.local['Counter']))
 
 
 def peer_lines():
@@ -408,9 +411,9 @@ def logging_speed(world, line):
     return 100 * sum(work_of_users(world, code, 2, log=world.across['take'])) / alone
 
 
-def calls_of_threads(proxies, seconds=0.3):
-    """Call p.inc(1) of each proxy on a thread of its own; return how many calls were made a second."""
-    ready = threading.Barrier(len(proxies))
+def calls_of_threads(objects, seconds=0.3):
+    """Call inc(1) of each object on a thread of its own; return how many calls were made a second."""
+    ready = threading.Barrier(len(objects))
     spans = []
 
     def call(p):
@@ -422,7 +425,7 @@ def calls_of_threads(proxies, seconds=0.3):
             calls += 100
         spans.append((start, time.perf_counter(), calls))
 
-    threads = [threading.Thread(target=call, args=(p,)) for p in proxies]
+    threads = [threading.Thread(target=call, args=(p,)) for p in objects]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -432,10 +435,10 @@ def calls_of_threads(proxies, seconds=0.3):
     return sum(calls) / (max(ends) - min(starts))
 
 
-def four_threads(world, line):
+def four_threads(counter):
     """Calls of four threads with an object each, in % of one thread: for free-threaded builds."""
-    proxies = [world.across['Counter']() for _ in range(4)]
-    return 100 * calls_of_threads(proxies) / calls_of_threads(proxies[:1])
+    objects = [counter() for _ in range(4)]
+    return 100 * calls_of_threads(objects) / calls_of_threads(objects[:1])
 
 
 class PeerCounter:
