@@ -28,6 +28,8 @@ const Kind kKinds[] = {
     builtin_kind(&PyTuple_Type, Copied::kItems),
     builtin_kind(&PyFrozenSet_Type, Copied::kItems),
     builtin_kind(&PyODict_Type, Copied::kPairs),
+    builtin_kind(&PyDictKeys_Type, Copied::kKeysView),
+    builtin_kind(&PyDictItems_Type, Copied::kItemsView),
     {nullptr, "collections", "deque", Copied::kItems, false},
     {nullptr, "array", "array", Copied::kArray, true},
     {nullptr, "datetime", "datetime", Copied::kReduced, true},
@@ -78,7 +80,9 @@ PyObject *arguments_of(const Kind &kind, PyObject *object)
 {
     switch (kind.copied) {
     case Copied::kItems:
-    case Copied::kPairs: {
+    case Copied::kPairs:
+    case Copied::kKeysView:
+    case Copied::kItemsView: {
         Ref pairs = Ref::steal(kind.copied == Copied::kPairs ? PyMapping_Items(object)
                                                              : Py_NewRef(object));
         PyObject *items = pairs ? PySequence_Tuple(pairs.get()) : nullptr;
@@ -134,8 +138,21 @@ PyObject *parts_in_kind(PyObject *parts)
     return copies.release();
 }
 
+// A view, of a dict of its own.
+PyObject *make_view(bool of_keys, PyObject *arguments)
+{
+    auto *type = reinterpret_cast<PyObject *>(&PyDict_Type);
+    PyObject *contents = PyTuple_GET_ITEM(arguments, 0);
+    Ref dict = Ref::steal(of_keys ? PyObject_CallMethod(type, "fromkeys", "(O)", contents)
+                                  : PyObject_CallOneArg(type, contents));
+    return dict ? PyObject_CallMethod(dict.get(), of_keys ? "keys" : "items", nullptr) : nullptr;
+}
+
 PyObject *make(const Kind &kind, PyObject *arguments)
 {
+    if (kind.copied == Copied::kKeysView || kind.copied == Copied::kItemsView) {
+        return make_view(kind.copied == Copied::kKeysView, arguments);
+    }
     Ref type = Ref::steal(kind.builtin != nullptr
                               ? Py_NewRef(kind.builtin)
                               : PyImport_ImportModuleAttrString(kind.module, kind.name));

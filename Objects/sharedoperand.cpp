@@ -26,11 +26,6 @@ bool compares_as(PyTypeObject *type, PyTypeObject *builtin)
     return type->tp_richcompare == builtin->tp_richcompare && PyType_IsSubtype(type, builtin);
 }
 
-bool is_view(PyTypeObject *type)
-{
-    return type == &PyDictKeys_Type || type == &PyDictItems_Type;
-}
-
 bool same_operators(PyTypeObject *type, PyTypeObject *base)
 {
     const PyNumberMethods *own = type->tp_as_number;
@@ -130,16 +125,13 @@ PyObject *comparand_in_kind(PyObject *object, PyObject *other)
     if (PySharedObjectProxy_Check(other) && is_enum(type)) {
         return member_for(object, other);
     }
-    bool looks_inside = PySharedObjectProxy_Check(other)
-                        && (is_view(type) || kind_of(type).compares(type));
+    bool looks_inside = PySharedObjectProxy_Check(other) && kind_of(type).compares(type);
     return looks_inside ? copy_in_kind(other, WhichTypes::kDerived) : Py_NewRef(other);
 }
 
 PyObject *operand_in_kind(PyObject *object, PyObject *other)
 {
-    PyTypeObject *type = Py_TYPE(object);
-    bool looks_inside = PySharedObjectProxy_Check(other)
-                        && (is_view(type) || operates_in_kind(type));
+    bool looks_inside = PySharedObjectProxy_Check(other) && operates_in_kind(Py_TYPE(object));
     return looks_inside ? copy_in_kind(other, WhichTypes::kExact) : Py_NewRef(other);
 }
 

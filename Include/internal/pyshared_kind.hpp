@@ -17,6 +17,8 @@ enum class Copied : uint8_t {
     kNever,     // only its methods look into what they are given
     kItems,     // type(items)
     kPairs,     // type(pairs of keys and values)
+    kKeysView,  // dict.fromkeys(keys).keys()
+    kItemsView, // dict(pairs).items()
     kReduced,   // type(*what __reduce_ex__ gives)
     kArray,     // type(typecode, bytes)
 };

@@ -269,6 +269,9 @@ for _name, _subject, _operand, _operators in (
         ('set', '{1, (2, 3)}', '{1}', _UNITED),
         ('frozenset', 'frozenset((1, 2))', '{1}', _UNITED),
         ('dict view', '{1: 2}.keys()', '{1, 3}', _UNITED),
+        ('dict keys', '{1: 2}.keys()', '{1: 5, 3: 4}.keys()', f'x <= y \n y > x \n {_UNITED}'),
+        ('dict items', '{1: 2}.items()', '{1: 2, 3: [4]}.items()', 'x <= y \n x < y \n y >= x'),
+        ('dict items and others', '{1: 2}.items()', '{1: 3}.items()', f'x <= y \n {_UNITED}'),
         ('default dict', 'collections.defaultdict(int, a=1)', '{"a": 1}', ''),
         ('user list', 'collections.UserList((1, [2]))', '[1, [2]]', '')):
     group(f'{_name} with an operand in kind', _subject,
