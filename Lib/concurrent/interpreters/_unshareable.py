@@ -9,6 +9,9 @@ from _interpreters import NotShareableError
 # How deep is looked.
 _DEPTH = 30
 
+# Its function takes the parts of a task.
+_POOL = 'concurrent.futures.interpreter'
+
 # What the base says of what a call returned, and of arguments that could not be made there: of a
 # Rebuild nothing at all.
 _OF_RESULTS = 'object does not support cross-interpreter data'
@@ -95,6 +98,8 @@ def unshareable_call(exc, callable, args, kwargs):
     """
     if not isinstance(exc, NotShareableError) and str(exc) not in _OF_ARRIVAL:
         return exc
+    if getattr(callable, '__module__', None) == _POOL:
+        _, callable, args, kwargs = args        # do_call(results, task...)
     is_function = isinstance(callable, types.FunctionType)
     wholes = [] if is_function else [('callable', callable)]
     found = unshareable(exc, *wholes, args=args, kwargs=kwargs)

@@ -4,6 +4,7 @@ import functools
 import importlib
 import threading
 from concurrent import interpreters
+from concurrent.futures import InterpreterPoolExecutor
 from concurrent.interpreters import (
     DeadProxyError, NotShareableError, Rebuild, SharedObjectProxy, dont_share, release)
 from test.support import import_helper
@@ -114,6 +115,20 @@ class UnshareableTests(SharingTestCase):
                     with self.assertRaises(NotShareableError) as error:
                         call(callable, 1)
                     self.check(error, f'callable{path}', type_name)
+
+    def test_a_pool_names_the_part_of_the_task(self):
+        lock = self.makers['lock']
+        with InterpreterPoolExecutor(max_workers=1) as pool:
+            for start, submit in (
+                    ("args[0], a 'lock' object,", lambda: pool.submit(type_names, lock)),
+                    ("kwargs['x'][1], a 'lock' object,", lambda: pool.submit(type_names, x=[1, lock])),
+                    ("callable, a 'builtin_function_or_method' object,",
+                     lambda: pool.submit(lock.acquire)),
+                    ("callable, the function", lambda: pool.submit(lambda: lock)),
+                    ("the result of 'new_lock'", lambda: pool.submit(new_lock))):
+                with self.subTest(start), self.assertRaises(NotShareableError) as error:
+                    submit().result()
+                self.assertStartsWith(str(error.exception), start)
 
     def refusal_of(self, function):
         with self.assertRaises(NotShareableError) as error:
@@ -258,7 +273,6 @@ class EverywhereTests(SharingTestCase):
             self.sub.call([])
 
     def test_a_pool(self):
-        from concurrent.futures import InterpreterPoolExecutor
         with InterpreterPoolExecutor(max_workers=1) as pool:
             future = pool.submit(type_names, *self.values.values(), **self.values)
             self.assertEqual(future.result(), self.arrived * 2)
