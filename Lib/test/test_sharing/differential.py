@@ -569,11 +569,13 @@ def play_crossing(program, owner, caller):
 
 #: What errors say about where and how an operation was asked for, not what came of it: a proxy
 #: passes on a comparison to the other operand the other way round, and an in-place operation as
-#: the plain one; a method that is looked up before it is called goes by its object's class.
+#: the plain one; a method that is looked up before it is called goes by its object's class; what a
+#: recursion without end was doing when the stack had no more room depends on where it began.
 NEUTRAL = [(re.compile(pattern), replacement) for pattern, replacement in (
     (r"^'\W+' not supported between instances of .*", 'no such comparison'),
     (r'^(unsupported operand type\(s\) for .*)=:', r'\1:'),
     (r'^[\w.]+\.(\w+\(\))', r'\1'),
+    (r'^(Stack overflow|maximum recursion depth exceeded).*', 'no more room'),
 )]
 
 
