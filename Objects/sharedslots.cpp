@@ -557,8 +557,8 @@ PyObject *proxy_reduce_ex(PyObject *self, PyObject *protocol)
         return reduce_in_pickle_session(self);
     }
     Ref loads = Ref::steal(PyImport_ImportModuleAttrString("pickle", "loads"));
-    Ref bytes = Ref::steal(on_object<object_pickle>(self, version));
-    return loads && bytes ? Py_BuildValue("O(O)", loads.get(), bytes.get()) : nullptr;
+    Ref bytes = Ref::steal(loads ? on_object<object_pickle>(self, version) : nullptr);
+    return bytes ? Py_BuildValue("O(O)", loads.get(), bytes.get()) : nullptr;
 }
 
 PyObject *proxy_reduce(PyObject *self, PyObject *)
