@@ -63,16 +63,19 @@ PyObject *get_excinfo(PyObject *self, void *)
         return nullptr;
     }
     Ref type = Ref::steal(describe_type(module, name));
-    Ref last_line = Ref::steal(PyUnicode_FromFormat("%U: %U", name, message));
+    Ref last_line = Ref::steal(type ? PyUnicode_FromFormat("%U: %U", name, message) : nullptr);
+    if (!last_line) {
+        return nullptr;
+    }
     Ref traceback = Ref::steal(report == Py_None ? Py_NewRef(Py_None) : format_report(report));
-    if (!last_line || !traceback) {
+    if (!traceback) {
         return nullptr;
     }
     Ref formatted = traceback.get() == Py_None
                         ? std::move(last_line)
                         : Ref::steal(PyUnicode_FromFormat("%U\n%U", traceback.get(),
                                                           last_line.get()));
-    if (!type || !formatted) {
+    if (!formatted) {
         return nullptr;
     }
     return namespace_of(Py_BuildValue("{sOsOsO}", "type", type.get(), "msg", message, "formatted",

@@ -275,9 +275,9 @@ int pack_if_possible(Parcel &parcel, PyObject *exception, int (*pack)(Parcel &, 
 int pack_named(Parcel &parcel, PyObject *exception)
 {
     Ref module = Ref::steal(PyType_GetModuleName(Py_TYPE(exception)));
-    Ref name = Ref::steal(PyType_GetQualName(Py_TYPE(exception)));
-    Ref message = Ref::steal(message_of(exception));
-    if (!module || !name || !message) {
+    Ref name = Ref::steal(module ? PyType_GetQualName(Py_TYPE(exception)) : nullptr);
+    Ref message = Ref::steal(name ? message_of(exception) : nullptr);
+    if (!message) {
         return -1;
     }
     if (pack_number(parcel, static_cast<int>(ErrorForm::kNamed)) < 0 || parcel.pack(module.get()) < 0

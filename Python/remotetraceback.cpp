@@ -126,9 +126,9 @@ int tell_message(PyObject *list, PyObject *exception)
 {
     auto *type = Py_TYPE(exception);
     Ref module = Ref::steal(PyType_GetModuleName(type));
-    Ref name = Ref::steal(PyType_GetQualName(type));
-    Ref message = Ref::steal(message_of(exception));
-    if (!module || !name || !message) {
+    Ref name = Ref::steal(module ? PyType_GetQualName(type) : nullptr);
+    Ref message = Ref::steal(name ? message_of(exception) : nullptr);
+    if (!message) {
         return -1;
     }
     bool plain = PyUnicode_EqualToUTF8(module.get(), "builtins")

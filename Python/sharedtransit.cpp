@@ -322,8 +322,9 @@ PyObject *reduce_in_pickle_session(PyObject *object)
         return nullptr;
     }
     Ref token = Ref::steal(make_token(*proxy.cell));
-    Ref arrive = Ref::steal(PyImport_ImportModuleAttrString("_sharedobjects", "_arrive"));
-    if (!token || !arrive || hold_for_session(*proxy.cell) < 0) {
+    Ref arrive = Ref::steal(token ? PyImport_ImportModuleAttrString("_sharedobjects", "_arrive")
+                                  : nullptr);
+    if (!arrive || hold_for_session(*proxy.cell) < 0) {
         return nullptr;
     }
     return Py_BuildValue("O(O)", arrive.get(), token.get());

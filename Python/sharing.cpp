@@ -592,10 +592,10 @@ void note_argument(PyObject *const *arguments, size_t count, PyObject *names)
     Ref error = Ref::steal(PyErr_GetRaisedException());
     Ref all = Ref::steal(_PyTuple_FromArray(arguments, static_cast<Py_ssize_t>(count)));
     Ref no_names = Ref::steal(PyTuple_New(0));
-    Ref note = Ref::steal(PyImport_ImportModuleAttrString("concurrent.interpreters._unshareable",
-                                                          "note_argument"));
+    Ref note = Ref::steal(all && no_names ? PyImport_ImportModuleAttrString(
+                              "concurrent.interpreters._unshareable", "note_argument") : nullptr);
     Ref done;
-    if (all && no_names && note) {
+    if (note) {
         done = Ref::steal(PyObject_CallFunctionObjArgs(
             note.get(), error.get(), all.get(), names == nullptr ? no_names.get() : names,
             nullptr));
