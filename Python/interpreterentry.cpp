@@ -415,6 +415,20 @@ bool wait_briefly(const PyInterpreterState *interp)
 }
 #endif
 
+// Of debug builds: a thread state that is being cleared runs destructors, which go elsewhere and come
+// back; an assertion of the base does not reckon with that.
+void attach_even_if_finalizing(PyThreadState *tstate)
+{
+#ifndef NDEBUG
+    unsigned int finalizing = tstate->_status.finalizing;
+    tstate->_status.finalizing = 0;
+    _PyThreadState_Attach(tstate);
+    tstate->_status.finalizing = finalizing & 1;
+#else
+    _PyThreadState_Attach(tstate);
+#endif
+}
+
 // Attach; whoever holds the interpreter's GIL is asked to yield at once, not after the switch
 // interval.
 void attach(PyThreadState *tstate)
@@ -425,7 +439,7 @@ void attach(PyThreadState *tstate)
                       [](const PyThreadState *) { return true; });
     }
 #endif
-    _PyThreadState_Attach(tstate);
+    attach_even_if_finalizing(tstate);
 }
 
 // Detach on the way to another GIL.  Whoever asked for this one gets it; waiting to see that it

@@ -23,12 +23,14 @@ namespace pyshared {
 // Tstate: attached to `here`.  Python: runs.  Errors: none.
 void serve_requests(Owner &here);
 
-// At a safe point.  Not near the end of the stack, where the answer might not find its way: the
-// helper thread of whoever asked does it.
+// At a safe point.  Not near the end of the stack, where the answer might not find its way, nor while
+// the thread state is cleared, which would keep what is called from then on: the helper thread of
+// whoever asked does it.
 inline void serve_if_asked(Owner &here, PyThreadState *tstate)
 {
     constexpr int kMargins = 2;
     if (here.first_request.load(std::memory_order_relaxed) != nullptr
+        && !tstate->_status.finalizing
         && !_Py_ReachedRecursionLimitWithMargin(tstate, kMargins)) [[unlikely]] {
         serve_requests(here);
     }

@@ -37,6 +37,7 @@ CRASH_DEBUG_BUILDS = {
     'session_calls',            # _pop_preserved(): a failure has a message
     'session_calls_by_copy',
     'session_that_fails',       # _Py_Dealloc(): list.append() in Python code has saved the stack
+    'census',
     'session_that_executes',    # verify_script(): code that is not stateless is not what failed
 }
 

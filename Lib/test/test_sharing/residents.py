@@ -351,6 +351,24 @@ def be_quiet():
     sys.unraisablehook = lambda unraisable: None
 
 
+class Lingering:
+    """Runs when it dies, busily, until release_lingering() was called; reports before that."""
+
+    def __init__(self, report):
+        self.report = report
+
+    def __del__(self):
+        self.report(threading.get_ident())
+        deadline = time.monotonic() + 30
+        while 'caller' not in kept and time.monotonic() < deadline:
+            pass
+
+
+def release_lingering():
+    kept['caller'] = threading.get_ident()
+    return kept['caller']
+
+
 class LocalWitness:
     """Notes its death in its own interpreter, without leaving it."""
 

@@ -114,6 +114,18 @@ class CallSoonTests(SharingTestCase):
         self.assertEqual(len(wait(futures, TIMEOUT).not_done), 0)
         self.assertEqual(sorted(log), list(range(100)))
 
+    def test_thread_that_ends_is_not_interrupted_for_it(self):
+        box = self.sub.call(residents.wrapped, Box)
+        dying = []
+
+        def leave_behind():
+            box.set_local(self.sub.call(residents.wrapped, residents.Lingering,
+                                        SharedObjectProxy(dying.append)))
+        with threading_helper.start_threads([threading.Thread(target=leave_behind)]):
+            self.assertTrue(wait_until(lambda: dying))
+            caller = self.sub.call_soon(residents.release_lingering).result(TIMEOUT)
+        self.assertNotEqual([caller], dying)
+
     def test_call_that_asks_again(self):
         future = self.sub.call_soon(ask_here, 5)
         self.assertEqual(future.result(TIMEOUT), 5)

@@ -89,6 +89,16 @@ class IdentityTests(ThreadTestCase):
             return {box.thread()[0] for box in self.boxes} == {threading.get_ident()}
         self.assertEqual(run_threads(3, idents), [True] * 3)
 
+    def test_what_dies_with_a_thread_state_may_go_elsewhere_and_come_back(self):
+        told = []
+
+        def leave_behind(index):
+            self.boxes[0].set_local(self.sub.call(
+                residents.wrapped, residents.Witness, SharedObjectProxy(lambda *of: told.append(of))))
+        run_threads(1, leave_behind)
+        self.assertTrue(residents.wait_until(lambda: told))
+        self.assertEqual(told, [('gone', self.sub.id)])
+
     def test_reentrant_lock_stays_reentrant(self):
         home = SharedObjectProxy(residents.lock)
         first, second = self.boxes
