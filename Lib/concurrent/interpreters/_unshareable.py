@@ -110,8 +110,8 @@ def unshareable_call(exc, callable, args, kwargs):
         text = (f'the result of {name!r} cannot cross to another interpreter: '
                 f'{_reason(exc)} (let it return a proxy of it, by share())')
     elif str(exc) in _OF_ARRIVAL:
-        text = (f'the arguments of {name!r} cannot be made in the other interpreter: '
-                f'{_reason(exc)}')
+        text = (f'{str(exc) or _OF_ARRIVAL[0]}: the arguments of {name!r} cannot be made in the '
+                f'other interpreter: {_reason(exc)}')
     elif is_function:
         text = (f'callable, the function {name!r}, cannot cross to another interpreter: '
                 f'{_reason(exc)} (pass what it needs as arguments, import it from a module there, '
