@@ -129,6 +129,7 @@ class Sweep:
         growths = []
         for number in range(rounds):
             before = self.world.blocks()
+            faulthandler.dump_traceback_later(300, exit=True)
             self.run_once(number % self.function.step)
             growths.append([b - a for a, b in zip(before, self.world.blocks())])
         self.check_growth(growths)
@@ -730,7 +731,6 @@ def main():
     world = World()
     failed = injected = refused = 0
     for name in names:
-        faulthandler.dump_traceback_later(300, exit=True)
         print(name, end=' ', flush=True)
         sweep = Sweep(world, BODIES[name])
         try:
