@@ -9,8 +9,8 @@ from _interpreters import NotShareableError
 # How deep is looked.
 _DEPTH = 30
 
-# Its function takes the parts of a task.
-_POOL = 'concurrent.futures.interpreter'
+# The function of a pool, which takes the parts of a task.
+_POOL = 'concurrent.futures.interpreter', 'do_call'
 
 # What the base says of what a call returned, and of arguments that could not be made there: of a
 # Rebuild nothing at all.
@@ -98,7 +98,8 @@ def unshareable_call(exc, callable, args, kwargs):
     """
     if not isinstance(exc, NotShareableError) and str(exc) not in _OF_ARRIVAL:
         return exc
-    if getattr(callable, '__module__', None) == _POOL:
+    names = getattr(callable, '__module__', None), getattr(callable, '__qualname__', None)
+    if names == _POOL:
         _, callable, args, kwargs = args        # do_call(results, task...)
     is_function = isinstance(callable, types.FunctionType)
     wholes = [] if is_function else [('callable', callable)]
@@ -119,13 +120,27 @@ def unshareable_call(exc, callable, args, kwargs):
     else:
         return exc
     result = NotShareableError(text)
-    result.__cause__ = exc.__cause__ or exc.__context__
+    result.__cause__ = _led_to(exc)
     return result
+
+
+def _led_to(exc):
+    """Return what led to an exception of the base, or None.
+
+    That is its cause, or what the base replaced by it, which no frame of Python has seen; not what
+    was being handled meanwhile.
+    """
+    if exc.__cause__ is not None:
+        return exc.__cause__
+    context = exc.__context__
+    return context if context is not None and context.__traceback__ is None else None
 
 
 def _reason(exc):
     """Return why: the message of what led to it, which may be tracebacks of another interpreter."""
-    while cause := exc.__cause__ or exc.__context__:
+    seen = set()        # Causes may go round.
+    while (cause := _led_to(exc)) is not None and id(cause) not in seen:
+        seen.add(id(cause))
         exc = cause
     errors = re.findall(r'^([\w.]+): (.+)', str(exc), re.MULTILINE)
     reasons = [message for name, message in errors if not name.endswith('NotShareableError')]

@@ -116,6 +116,25 @@ class UnshareableTests(SharingTestCase):
                         call(callable, 1)
                     self.check(error, f'callable{path}', type_name)
 
+    def test_what_is_handled_meanwhile_is_not_the_reason(self):
+        lock = threading.Lock()
+        there_is_none = Rebuild(int, 'no number')
+        handled, other = KeyError('unrelated'), KeyError('other')
+        for what, call in (
+                ('closures not supported', lambda: self.sub.call(lambda: lock)),
+                ("'no number'", lambda: self.sub.call(type_names, there_is_none)),
+                ("'lock' object", lambda: self.sub.call(InterpreterPoolExecutor, lock))):
+            with self.subTest(what):
+                try:
+                    raise handled
+                except KeyError:
+                    handled.__context__, other.__context__ = other, handled     # A chain without end.
+                    with self.assertRaises(NotShareableError) as caught:
+                        call()
+                self.assertIn(what, str(caught.exception))
+                self.assertNotIn('unrelated', str(caught.exception))
+                self.assertIsNot(caught.exception.__cause__, handled)
+
     def test_a_pool_names_the_part_of_the_task(self):
         lock = self.makers['lock']
         with InterpreterPoolExecutor(max_workers=1) as pool:
