@@ -81,22 +81,26 @@ bool takes_copies(PyObject *callee)
 }
 
 // Is it a class of enum members that are equal if they are the same?
-bool is_enum(PyTypeObject *type)
+// Tstate: attached.  Errors: -1 with an exception set.
+int is_enum(PyTypeObject *type)
 {
     PyTypeObject *metaclass = Py_TYPE(type);
     if (metaclass == &PyType_Type || type->tp_richcompare != PyBaseObject_Type.tp_richcompare) {
-        return false;
+        return 0;
     }
-    Ref name = Ref::steal(PyUnicode_FromString("enum"));
-    Ref module = Ref::steal(name ? PyImport_GetModule(name.get()) : nullptr);
-    Ref enum_type = Ref::steal(module ? PyObject_GetAttrString(module.get(), "EnumType") : nullptr);
-    PyErr_Clear();
-    return enum_type && PyType_Check(enum_type.get())
-           && PyType_IsSubtype(metaclass, reinterpret_cast<PyTypeObject *>(enum_type.get()));
+    Ref module = Ref::steal(PyUnicode_FromString("enum"));
+    Ref name = Ref::steal(module ? PyUnicode_FromString("EnumType") : nullptr);
+    Ref enum_type = Ref::steal(name ? known_class(module.get(), name.get()) : nullptr);
+    if (!enum_type) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    return PyType_IsSubtype(metaclass, reinterpret_cast<PyTypeObject *>(enum_type.get()));
 }
 
 // The member itself if the proxy is of its counterpart in another interpreter: of the class that has
 // the same name there, and called the same (or, as some flags are not called anything, as much).
+// Tstate: attached; enters the proxy's owner.  Refs: borrowed, result new.
+// Python: values are compared.  Errors: null with an exception set.
 PyObject *member_for(PyObject *member, PyObject *proxy)
 {
     Ref cls = Ref::steal(proxy_class(proxy));
@@ -122,11 +126,13 @@ PyObject *member_for(PyObject *member, PyObject *proxy)
 PyObject *comparand_in_kind(PyObject *object, PyObject *other)
 {
     PyTypeObject *type = Py_TYPE(object);
-    if (PySharedObjectProxy_Check(other) && is_enum(type)) {
-        return member_for(object, other);
+    if (!PySharedObjectProxy_Check(other)) {
+        return Py_NewRef(other);
     }
-    bool looks_inside = PySharedObjectProxy_Check(other) && kind_of(type).compares(type);
-    return looks_inside ? copy_in_kind(other, WhichTypes::kDerived) : Py_NewRef(other);
+    if (int of_enum = is_enum(type); of_enum != 0) {
+        return of_enum < 0 ? nullptr : member_for(object, other);
+    }
+    return kind_of(type).compares(type) ? copy_in_kind(other, WhichTypes::kDerived) : Py_NewRef(other);
 }
 
 PyObject *operand_in_kind(PyObject *object, PyObject *other)

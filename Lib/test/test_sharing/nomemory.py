@@ -26,6 +26,7 @@ from concurrent.interpreters import ShareScope, SharedObjectProxy, share
 
 from . import residents
 from .residents import Box
+from .subjects import Color
 from .support import close
 
 
@@ -57,7 +58,7 @@ def body(*documented, quick=False, around=contextlib.nullcontext, step=1):
 
 
 class World:
-    """What bodies use: two interpreters, and a proxy of a Box in each."""
+    """What bodies use: two interpreters, a proxy of a Box in each, one of an enum's member."""
 
     def __init__(self):
         self.subs = [interpreters.create() for _ in range(2)]
@@ -65,6 +66,7 @@ class World:
         self.box, self.other = self.boxes
         self.home = Box()
         self.mine = SharedObjectProxy(self.home)
+        self.red = self.subs[0].call(residents.wrapped, Color, 1)
         self.queue = interpreters.create_queue()
         for sub in self.subs:
             sub.call(residents.be_quiet)
@@ -121,7 +123,12 @@ class Sweep:
         self.world, self.function = world, function
         self.injected = self.refused = 0
 
+    def watch(self):
+        """End the process, with all stacks, if what follows takes five minutes."""
+        faulthandler.dump_traceback_later(300, exit=True)
+
     def run(self, rounds):
+        self.watch()
         with contextlib.suppress(self.function.documented):
             self.call()
         self.world.works()
@@ -129,7 +136,7 @@ class Sweep:
         growths = []
         for number in range(rounds):
             before = self.world.blocks()
-            faulthandler.dump_traceback_later(300, exit=True)
+            self.watch()
             self.run_once(number % self.function.step)
             growths.append([b - a for a, b in zip(before, self.world.blocks())])
         self.check_growth(growths)
@@ -372,6 +379,7 @@ def operands_in_kind(world):
     assert made + [3] == [1, 2, 3]
     mapped = world.box.call(dict, (('a', 1),))
     assert mapped | {'b': 2} == {'a': 1, 'b': 2} and mapped == {'a': 1}
+    assert world.red == Color.RED and Color.RED == world.red and world.red != Color.GREEN
 
 
 @body(interpreters.NotShareableError, quick=True)
