@@ -106,6 +106,7 @@ PyObject *intern_names(Owner &here, PyObject *names)
 }
 
 // PyObject_VectorcallMethod(), with a memory.
+// Tstate: attached to the owner, with no exception set.  Refs: result new.  Python: the method runs.
 PyObject *call_method(PyObject *name, PyObject *const *arguments, size_t nargsf, PyObject *keywords)
 {
 #ifndef Py_GIL_DISABLED

@@ -3,7 +3,7 @@
 //
 // Threads:  an Operation belongs to one thread; the proxy it uses may be released by another
 //           meanwhile, which then takes effect when the last use ends.
-// Locks:    none.
+// Locks:    what live_object_of() takes.
 // Python:   runs in between, on both sides; nothing here is held across it but references.
 
 #include "pyshared_operation.hpp"

@@ -99,7 +99,13 @@ void remove_slot(size_t index)
     let_go_of(slot);
 }
 
-// Whether nobody has deleted the thread state that was made here.
+// The OS thread that a thread state is bound to.  Another thread may be binding its own at this moment.
+unsigned long thread_of(PyThreadState *tstate)
+{
+    return std::atomic_ref(tstate->thread_id).load(std::memory_order_relaxed);
+}
+
+// Whether nobody has deleted the thread state that was made here; another one may be where it was.
 bool is_still_there(const ThreadSlot &slot)
 {
     if (!enter_gate(*slot.owner, Visit::kPassing)) {
@@ -108,7 +114,8 @@ bool is_still_there(const ThreadSlot &slot)
     unsigned long me = PyThread_get_thread_ident();
     bool found = false;
     _Py_FOR_EACH_TSTATE_BEGIN(slot.owner->interp, tstate) {
-        found = found || (tstate == slot.tstate && tstate->thread_id == me);
+        found = found || (tstate == slot.tstate && thread_of(tstate) == me
+                          && reinterpret_cast<_PyThreadStateImpl *>(tstate)->shared_own);
     }
     _Py_FOR_EACH_TSTATE_END(slot.owner->interp);
     leave_gate(*slot.owner, Visit::kPassing);
@@ -201,11 +208,8 @@ PyThreadState *find_in_interpreter(Owner &owner)
     unsigned long me = PyThread_get_thread_ident();
     PyThreadState *found = nullptr;
     _Py_FOR_EACH_TSTATE_BEGIN(owner.interp, tstate) {
-        // Another thread may be binding its own at this moment.
-        unsigned long bound_to
-            = std::atomic_ref(tstate->thread_id).load(std::memory_order_relaxed);
         const auto &status = tstate->_status;
-        if (bound_to == me && status.bound && !status.unbound && !status.finalizing
+        if (thread_of(tstate) == me && status.bound && !status.unbound && !status.finalizing
             && !status.cleared) {
             found = tstate;
             break;

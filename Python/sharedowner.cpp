@@ -55,13 +55,15 @@ constexpr PyTime_t kDrainLimit = PyTime_t{2} * 1000 * 1000 * 1000;
 // How long close() gives calls that are about to return.
 constexpr int kLeavingMilliseconds = 20;
 
-// Wait until nobody is inside the gate; an embedder waits as long as that takes.  Who stands up from a
+// Wait until nobody is inside the gate; an embedder waits as long as that takes, unless the process ends
+// or this thread is what is inside, further out.  Who stands up from a
 // seat may not see that somebody waits, so one looks again after a millisecond.
 // Tstate: attached to the owner.
 void wait_for_entries(Owner &owner)
 {
     constexpr PyTime_t kMillisecond = 1000 * 1000;
-    bool limited = _PyInterpreterState_Main()->finalizing || this_thread_is_inside(owner.interp);
+    bool limited = std::atomic_ref(_PyInterpreterState_Main()->finalizing).load() != 0
+                   || this_thread_is_inside(owner.interp);
     PyTime_t deadline = _PyDeadline_Init(kDrainLimit);
     for (;;) {
         uint64_t gate = owner.gate.load(std::memory_order_acquire);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PSF-2.0
-// Small guards that undo themselves: references, the error indicator, recursion, a leaf lock.
+// Small guards that undo themselves: references (and how an object does without), the error
+// indicator, recursion, a leaf lock.
 
 #pragma once
 

@@ -42,7 +42,7 @@ public:
     }
 
     // Look the method up and remember it, if it can be.
-    // Tstate: attached to the interpreter.  Python: none.
+    // Tstate: attached to the interpreter.  Python: none.  Errors: none.
     void learn(PyObject *object, PyObject *name)
     {
         PyTypeObject *type = Py_TYPE(object);

@@ -33,9 +33,11 @@ enum class Home : uint8_t {
     kTooDeep,       // RecursionError is set
 };
 
-// The same of one whose object lives here, unless the proxy was released or is dead.
+// Of a proxy whose object belongs to `here`: kElsewhere if it was released or is dead.
+// Tstate: attached to `here`.  Refs: `object` gets one on kHere.
 [[nodiscard]] Home take_at_home(ProxyObject &self, Owner &here, Ref &object);
 
+// Of any proxy.
 // Tstate: attached.  Refs: `object` gets one on kHere.
 [[nodiscard]] inline Home find_at_home(PyObject *proxy, Ref &object)
 {
