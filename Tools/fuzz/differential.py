@@ -5,10 +5,12 @@
 
 What a program is, and what is compared, is told in Lib/test/test_sharing/differential.py.  Prints
 each difference, minimized, and a line with the totals; the exit status is 1 if there are any.
-Programs run in a process that is watched: if it crashes or hangs, the program is named.
+Programs run in a process that is watched: if it crashes or hangs, the program is named.  It may
+take so much memory and no more, so that programs that never have enough end.
 """
 
 import argparse
+import resource
 import subprocess
 import sys
 import threading
@@ -16,6 +18,7 @@ import time
 import types
 
 HANGING = 60        # seconds that a program may take
+MEMORY = 2 << 30    # bytes of address space
 
 
 def parse_arguments():
@@ -34,8 +37,11 @@ def parse_arguments():
 def run_here(arguments):
     """Run programs until the time is up; print the number of each that begins, for the watcher."""
     from concurrent import interpreters
+    from test import support
     from test.test_sharing import differential
 
+    if not support.check_sanitizer(address=True, memory=True, thread=True):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))    # sanitizers want terabytes
     places = types.SimpleNamespace(subs=[interpreters.create(), interpreters.create()])
     deadline = time.monotonic() + arguments.seconds
     number = arguments.first if arguments.program is None else arguments.program

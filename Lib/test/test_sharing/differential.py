@@ -398,8 +398,7 @@ class Maker:
 
     def make(self):
         for _ in range(self.random.choice((2, 5, 10, 30))):
-            self.add_step()
-            if not self.is_small():
+            if not self.add_step() or not self.is_small():
                 break
         return Program(self.subject, tuple(self.steps))
 
@@ -407,16 +406,19 @@ class Maker:
         return len(repr([self.player.play(name) for name in self.owned])) < 5000
 
     def add_step(self):
+        """Add a step; return False if none can follow, since it took all memory and is left out."""
         target = self.random.choice(('x', *self.owned))
         source = self.operation(target, self.player.names[target])
         name = None
         if ';' not in source and self.is_own(source, target) and self.random.random() < 0.4:
             name = self.random.choice('abc')
             source = f'({name} := {source})'
+        if self.player.play(source)[:2] == ('raises', 'builtins.MemoryError'):
+            return False        # x.extend(iter(x)) goes on as long as there is any
         self.steps.append(source)
-        self.player.play(source)
         if name is not None:
             self.note(name)
+        return True
 
     @staticmethod
     def is_own(source, target):

@@ -1,6 +1,7 @@
 """Random programs have the same outcome on a proxy as on the object; see differential.py."""
 
 import unittest
+from unittest import mock
 
 from . import differential
 from .support import SharingTestCase
@@ -30,6 +31,11 @@ class DifferentialTest(SharingTestCase):
             self.assertEqual(differential.Maker(1, number).make(),
                              differential.Maker(1, number).make())
         self.assertNotEqual(differential.Maker(1, 0).make(), differential.Maker(2, 0).make())
+
+    def test_step_that_takes_all_memory_is_left_out(self):
+        maker = differential.Maker(1, 0)
+        with mock.patch.object(maker, 'operation', side_effect=['bool(x)', 'bytearray(2 ** 62)']):
+            self.assertEqual(maker.make().steps, ('bool(x)',))
 
     def test_difference_is_found_and_minimized(self):
         found = self.difference_in('Picky()', 'str(x)', '(a := x.value())', 'x.is_list([])', 'a')
