@@ -59,16 +59,16 @@ enum class Pushed : uint8_t { kFirst, kMore, kClosed };
 
 Pushed push(Owner &owner, SharedCell &cell)
 {
-    SharedCell *head = owner.release_queue.load(std::memory_order_relaxed);
+    // Acquired: the number of the head's slab, which another thread may have made, is read; and what
+    // the owner did to the cell before it closed the queue is seen.
+    SharedCell *head = owner.release_queue.load(std::memory_order_acquire);
     do {
         if (head == closed_queue()) {
-            // Pairs with take_queue(): what the owner did to the cell before it closed is seen.
-            std::atomic_thread_fence(std::memory_order_acquire);
             return Pushed::kClosed;
         }
         cell.next_queued = link_to(head);
-    } while (!owner.release_queue.compare_exchange_weak(head, &cell, std::memory_order_release,
-                                                        std::memory_order_relaxed));
+    } while (!owner.release_queue.compare_exchange_weak(head, &cell, std::memory_order_acq_rel,
+                                                        std::memory_order_acquire));
     return head == nullptr ? Pushed::kFirst : Pushed::kMore;
 }
 

@@ -533,11 +533,11 @@ private:
 
     static void push(ModelOwner &owner, SharedCell &cell)
     {
-        SharedCell *head = owner.queue.load(std::memory_order_relaxed);
+        SharedCell *head = owner.queue.load(std::memory_order_acquire);
         do {
             cell.next_queued = link_to(head);
-        } while (!owner.queue.compare_exchange_weak(head, &cell, std::memory_order_release,
-                                                    std::memory_order_relaxed));
+        } while (!owner.queue.compare_exchange_weak(head, &cell, std::memory_order_acq_rel,
+                                                    std::memory_order_acquire));
     }
 
     void drain_lock_held(ModelOwner &owner)
