@@ -22,6 +22,8 @@ FORBIDDEN_LIBRARIES = ("libc++", "libstdc++", "libunwind")
 OUR_OBJECT = "Python/pyshared.obj"
 # A C++ name, but for those of the runtime that a build with a sanitizer has linked in.
 CXX_NAME = re.compile(r"_Z(?!N\d+__(?:asan|lsan|sanitizer|tsan|ubsan)\d)")
+# Names that may be global in our object: Python's, and what AddressSanitizer adds for each variable.
+OUR_NAME = re.compile(r"_?Py|___asan_|__odr_asan_gen_")
 
 
 def output(*command, **options):
@@ -68,7 +70,7 @@ def check_exports(build):
     ours = global_symbols(build.path / OUR_OBJECT)
     print(f"{OUR_OBJECT} exports {len(ours)} names")
     yield from (f"{OUR_OBJECT} exports {name}, which starts with neither Py nor _Py"
-                for _, name in ours if not name.startswith(("Py", "_Py")))
+                for _, name in ours if not OUR_NAME.match(name))
 
 
 def check_upstream(build, name, command, folder):
@@ -82,10 +84,13 @@ def check_upstream(build, name, command, folder):
 
 
 def check_smelly(build):
-    """Run smelly.py, which counts bitcode's static data as exported: not on an LTO build."""
-    if "--with-lto" in (build.path / "configured").read_text():
-        print("smelly.py: not run, it misreads the bitcode of a build with LTO")
-        return ()
+    """Run smelly.py, but not where it counts what no compiler option of Python's own exports."""
+    options = (build.path / "configured").read_text()
+    for option, what in (("--with-lto", "static data in the bitcode of a build with LTO"),
+                         ("--with-address-sanitizer", "what AddressSanitizer adds")):
+        if option in options:
+            print(f"smelly.py: not run, it counts {what}")
+            return ()
     script = build.src / "Tools/build/smelly.py"
     return check_upstream(build, "smelly.py", [script], build.path)
 
