@@ -9,10 +9,13 @@
 
 #include "pyshared_arguments.hpp"
 #include "pyshared_operand.hpp"
+#include "pyshared_operation.hpp"
 
+#include "pycore_stackref.h"
 #include "pycore_unicodeobject.h"
 
 #include <new>
+#include <utility>
 
 namespace pyshared {
 namespace {
@@ -180,6 +183,29 @@ PyObject *name_vectorcall(PyObject *self, PyObject *const *arguments, size_t nar
     return operation.unpack_result();
 }
 
+bool is_special(PyObject *text)
+{
+    return PyUnicode_GET_LENGTH(text) > 1 && PyUnicode_READ_CHAR(text, 0) == '_'
+           && PyUnicode_READ_CHAR(text, 1) == '_';
+}
+
+// Null: the proxy was released, its object is (or was) of this interpreter, or the name is not worth
+// remembering.
+SharedName *name_of_method(PyObject *proxy, PyObject *text)
+{
+    const ProxyObject &target = *as_proxy(proxy);
+    Owner &here = *owner_of(_PyThreadState_GET());
+    return target.uses.released() || target.owner_id == here.interp_id ? nullptr
+                                                                       : shared_name(here, text);
+}
+
+// Put the object in the place of what was on the stack.
+void replace(_PyStackRef &place, PyObject *object)
+{
+    _PyStackRef old = std::exchange(place, PyStackRef_FromPyObjectSteal(object));
+    PyStackRef_CLOSE(old);
+}
+
 SharedName *find_or_make(Owner &here, PyObject *text)
 {
     LocalLock lock(here);
@@ -307,18 +333,34 @@ PyTypeObject _PySharedName_Type = {
     .tp_vectorcall_offset = offsetof(SharedName, vectorcall),
 };
 
-PyObject *_PyShared_LoadMethod(PyObject *proxy, PyObject *text)
+int _PyShared_LoadMethod(PyThreadState *tstate, _PyStackRef *self, PyObject *text,
+                         _PyStackRef *method)
 {
-    if (PyUnicode_GET_LENGTH(text) > 1 && PyUnicode_READ_CHAR(text, 0) == '_'
-        && PyUnicode_READ_CHAR(text, 1) == '_') {
-        return nullptr;
+    PyObject *proxy = PyStackRef_AsPyObjectBorrow(*self);
+    if (!is_special(text)) {
+        Ref object;
+        switch (find_at_home(proxy, object)) {
+        case Home::kHere:
+            replace(*self, object.release());
+            return _PyObject_GetMethodStackRef(tstate, self, text, method);
+        case Home::kElsewhere:
+            if (SharedName *name = name_of_method(proxy, text)) {
+                *method = PyStackRef_FromPyObjectNew(reinterpret_cast<PyObject *>(name));
+                return 1;
+            }
+            break;
+        case Home::kTooDeep:
+            PyStackRef_CLEAR(*self);
+            return -1;
+        }
     }
-    const ProxyObject &target = *as_proxy(proxy);
-    Owner &here = *owner_of(_PyThreadState_GET());
-    if (target.uses.released() || target.cell->owner == &here) {
-        return nullptr;
+    PyObject *attribute = PyObject_GetAttr(proxy, text);
+    PyStackRef_CLEAR(*self);
+    if (attribute == nullptr) {
+        return -1;
     }
-    return Py_XNewRef(reinterpret_cast<PyObject *>(shared_name(here, text)));
+    *method = PyStackRef_FromPyObjectSteal(attribute);
+    return 0;
 }
 
 }  // extern "C"

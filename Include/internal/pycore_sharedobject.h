@@ -230,10 +230,13 @@ extern void _PyShared_AfterForkChild(void);
 
 /* Method calls */
 
-/* What `proxy.text(...)` loads in place of the method: called with the proxy
-   first, it looks up and calls in one entry.
-   Tstate: attached.  Refs: new.  Errors: none; NULL: load the attribute. */
-extern PyObject *_PyShared_LoadMethod(PyObject *proxy, PyObject *text);
+/* _PyObject_GetMethodStackRef() of a proxy.  In the owner the object takes the
+   proxy's place; elsewhere what is loaded looks the method up and calls it in
+   one entry, the proxy being its first argument.
+   Tstate: attached.  Python: what loading the attribute runs.  Refs, Errors: as
+   _PyObject_GetMethodStackRef(). */
+extern int _PyShared_LoadMethod(PyThreadState *tstate, _PyStackRef *self,
+                                PyObject *text, _PyStackRef *method);
 extern PyTypeObject _PySharedName_Type;
 
 /* Honest answers of the one type that has every slot */
