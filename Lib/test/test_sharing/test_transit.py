@@ -1,16 +1,18 @@
 """Proxies travel by every way that leads from one interpreter to another."""
 
+import concurrent.futures
 import gc
+import threading
 import unittest
 from concurrent import interpreters
 from concurrent.futures import InterpreterPoolExecutor
 from concurrent.interpreters import (
-    DeadProxyError, ExecutionFailed, NotShareableError, SharedObjectProxy)
+    DeadProxyError, ExecutionFailed, NotShareableError, SharedObjectProxy, dont_share)
 from concurrent.interpreters._queues import UNBOUND
 
 from . import residents
 from .residents import Box, Log, Witness, safe_point
-from .support import SharingTestCase, cells_live
+from .support import SMALL_STACK, SharingTestCase, cells_live
 
 
 # How a proxy may be wrapped up in what crosses by copy, and how it is found there again.
@@ -133,21 +135,61 @@ class CallTests(TransitTestCase):
         self.assertEqual(log.entries, [('gone', 0)])
 
 
+    def ways(self, value):
+        queue = interpreters.create_queue()
+        return dict(
+            call=lambda: self.sub.call(type, value),
+            call_soon=lambda: self.sub.call_soon(type, value).result(),
+            prepare_main=lambda: self.sub.prepare_main(value=value),
+            queue=lambda: queue.put(value) or queue.get()).items()
+
     def test_deep_tuple_arrives(self):
-        value = queue = None
+        value = None
         for _ in range(20_000):
             value = value,
-        queue = interpreters.create_queue()
-        for name, send in dict(
-                call=lambda: self.sub.call(type, value),
-                call_soon=lambda: self.sub.call_soon(type, value).result(),
-                prepare_main=lambda: self.sub.prepare_main(value=value),
-                queue=lambda: queue.put(value) or queue.get()).items():
+        for name, send in self.ways(value):
             with self.subTest(name):
                 try:
                     send()
                 except RecursionError:
                     pass            # The stack was too small.
+
+    def test_tuple_that_is_too_deep_is_refused(self):
+        value = None
+        for _ in range(5_000):
+            value = value,
+        for name, send in self.ways(value):
+            with self.subTest(name), self.assertRaises(RecursionError):
+                self.in_small_thread(send)
+
+    def in_small_thread(self, work):
+        """Run it where the stack is small; return what it returns, or raise what it raises."""
+        future = concurrent.futures.Future()
+
+        def run():
+            try:
+                future.set_result(work())
+            except BaseException as exc:
+                future.set_exception(exc)
+
+        old = threading.stack_size(SMALL_STACK)
+        try:
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+        finally:
+            threading.stack_size(old)
+        return future.result()
+
+    def test_item_that_cannot_cross_deep_inside_is_named(self):
+        value = dont_share(Box())
+        for _ in range(2_000):
+            value = value,
+        for name, send in self.ways(value):
+            with (self.subTest(name),
+                  self.assertRaisesRegex(NotShareableError, 'Box|PickleWrapper') as caught):
+                send()
+            self.assertNotIn('((', str(caught.exception))
 
 
 def check_witness(witness):
