@@ -9,13 +9,10 @@
 
 #include "pyshared_arguments.hpp"
 #include "pyshared_operand.hpp"
-#include "pyshared_operation.hpp"
 
-#include "pycore_stackref.h"
 #include "pycore_unicodeobject.h"
 
 #include <new>
-#include <utility>
 
 namespace pyshared {
 namespace {
@@ -183,29 +180,6 @@ PyObject *name_vectorcall(PyObject *self, PyObject *const *arguments, size_t nar
     return operation.unpack_result();
 }
 
-bool is_special(PyObject *text)
-{
-    return PyUnicode_GET_LENGTH(text) > 1 && PyUnicode_READ_CHAR(text, 0) == '_'
-           && PyUnicode_READ_CHAR(text, 1) == '_';
-}
-
-// Null: the proxy was released, its object is (or was) of this interpreter, or the name is not worth
-// remembering.
-SharedName *name_of_method(PyObject *proxy, PyObject *text)
-{
-    const ProxyObject &target = *as_proxy(proxy);
-    Owner &here = *owner_of(_PyThreadState_GET());
-    return target.uses.released() || target.owner_id == here.interp_id ? nullptr
-                                                                       : shared_name(here, text);
-}
-
-// Put the object in the place of what was on the stack.
-void replace(_PyStackRef &place, PyObject *object)
-{
-    _PyStackRef old = std::exchange(place, PyStackRef_FromPyObjectSteal(object));
-    PyStackRef_CLOSE(old);
-}
-
 SharedName *find_or_make(Owner &here, PyObject *text)
 {
     LocalLock lock(here);
@@ -332,35 +306,5 @@ PyTypeObject _PySharedName_Type = {
     .tp_doc = PyDoc_STR("A method of a proxy's object, looked up when it is called."),
     .tp_vectorcall_offset = offsetof(SharedName, vectorcall),
 };
-
-int _PyShared_LoadMethod(PyThreadState *tstate, _PyStackRef *self, PyObject *text,
-                         _PyStackRef *method)
-{
-    PyObject *proxy = PyStackRef_AsPyObjectBorrow(*self);
-    if (!is_special(text)) {
-        Ref object;
-        switch (find_at_home(proxy, object)) {
-        case Home::kHere:
-            replace(*self, object.release());
-            return _PyObject_GetMethodStackRef(tstate, self, text, method);
-        case Home::kElsewhere:
-            if (SharedName *name = name_of_method(proxy, text)) {
-                *method = PyStackRef_FromPyObjectNew(reinterpret_cast<PyObject *>(name));
-                return 1;
-            }
-            break;
-        case Home::kTooDeep:
-            PyStackRef_CLEAR(*self);
-            return -1;
-        }
-    }
-    PyObject *attribute = PyObject_GetAttr(proxy, text);
-    PyStackRef_CLEAR(*self);
-    if (attribute == nullptr) {
-        return -1;
-    }
-    *method = PyStackRef_FromPyObjectSteal(attribute);
-    return 0;
-}
 
 }  // extern "C"

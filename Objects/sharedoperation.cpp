@@ -12,17 +12,24 @@
 
 namespace pyshared {
 
-Home take_at_home(ProxyObject &self, Owner &here, Ref &object)
+Ref take_at_home(ProxyObject &self, Owner &here)
 {
     if (!self.uses.enter()) {
-        return Home::kElsewhere;
+        return {};
     }
+    Ref object;
     SharedCell &cell = *self.cell;
     if (cell.owner == &here) {
         self.armed.clear();
         object = live_object_of(cell);
     }
     end_use(self);
+    return object;
+}
+
+Home find_at_home(PyObject *proxy, Owner &here, Ref &object)
+{
+    object = take_at_home(*as_proxy(proxy), here);
     if (!object) {
         return Home::kElsewhere;
     }

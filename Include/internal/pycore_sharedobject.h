@@ -34,6 +34,7 @@
    _PyShared_Pickle*               crossinterp.c                      proxies inside pickles
    _PyShared_RaiseUnshareable      crossinterp.c                      why it does not cross
    _PyShared_LoadMethod            object.c                           proxy.method(...)
+   _PyShared_Callee, IsAtHome      bytecodes.c, specialize.c          proxy(...) in the owner
    _PyShared_HasShape              object.c, abstract.c, ceval        honest answers
    _PyShared_PatternFlags          bytecodes.c                        match patterns
    _PyShared_GetOptionalAttr       object.c                           hasattr(), getattr()
@@ -60,6 +61,7 @@ extern "C" {
 #include "pycore_crossinterp.h"   // _PyXIData_t
 #include "pycore_interp.h"        // PyInterpreterState
 #include "pycore_runtime.h"       // _PyRuntime
+#include "pycore_stackref.h"      // _PyStackRef
 #include "pycore_tstate.h"        // _PyThreadStateImpl
 
 /* What C code may see of an owner record (interp->xi.shared): its first
@@ -228,7 +230,13 @@ extern void _PyShared_BeforeFork(void);
 extern void _PyShared_AfterForkParent(void);
 extern void _PyShared_AfterForkChild(void);
 
-/* Method calls */
+static inline int
+_PyShared_IsProxy(PyObject *obj)
+{
+    return Py_IS_TYPE(obj, &PySharedObjectProxy_Type);
+}
+
+/* Calls */
 
 /* _PyObject_GetMethodStackRef() of a proxy.  In the owner the object takes the
    proxy's place; elsewhere what is loaded looks the method up and calls it in
@@ -238,6 +246,24 @@ extern void _PyShared_AfterForkChild(void);
 extern int _PyShared_LoadMethod(PyThreadState *tstate, _PyStackRef *self,
                                 PyObject *text, _PyStackRef *method);
 extern PyTypeObject _PySharedName_Type;
+
+/* Is the object a proxy, and this its object's own interpreter?
+   Tstate: attached.  Errors: none. */
+extern int _PyShared_IsAtHome(PyObject *object);
+
+/* What CALL and CALL_KW call: in place of a proxy, in its object's own
+   interpreter, the object.  The callee lies two before its arguments on the
+   stack.  Tstate: attached.  Python: callbacks of weak references to the
+   proxy.  Refs: the stack's.  Errors: none. */
+extern _PyStackRef _PyShared_CalleeOfProxy(_PyStackRef *arguments, int count);
+
+static inline _PyStackRef
+_PyShared_Callee(_PyStackRef callee, _PyStackRef *arguments, int count)
+{
+    return _PyShared_IsProxy(PyStackRef_AsPyObjectBorrow(callee))
+               ? _PyShared_CalleeOfProxy(arguments, count)
+               : callee;
+}
 
 /* Honest answers of the one type that has every slot */
 
@@ -320,12 +346,6 @@ _PyShared_Bool(int answer)
 }
 
 /* Crossing through the base's own queues, channels and calls */
-
-static inline int
-_PyShared_IsProxy(PyObject *obj)
-{
-    return Py_IS_TYPE(obj, &PySharedObjectProxy_Type);
-}
 
 /* What the registry of cross-interpreter data lacks: proxies, and types with
    __share__.  Tstate: attached.  Errors: none. */

@@ -26,24 +26,31 @@ namespace pyshared {
 
 // In the owner itself nothing crosses and nothing is entered.
 
-// What a proxy in its object's own interpreter is worth.
+// The object of a proxy that belongs to `here`; null if the proxy was released or the object is dead.
+// Tstate: attached to `here`.
+[[nodiscard]] Ref take_at_home(ProxyObject &self, Owner &here);
+
+// The object of a proxy that is used where the object lives; null elsewhere, or if it cannot be used.
+// Tstate: attached.
+[[nodiscard]] inline Ref object_at_home(PyObject *proxy)
+{
+    ProxyObject &self = *as_proxy(proxy);
+    Owner &here = *owner_of(_PyThreadState_GET());
+    return self.owner_id == here.interp_id ? take_at_home(self, here) : Ref();
+}
+
+// The same, for an operation that goes on from C.
 enum class Home : uint8_t {
     kHere,          // the object lives here and can be used
     kElsewhere,     // it does not, or cannot be used: an Operation knows what to say
     kTooDeep,       // RecursionError is set
 };
-
-// Of a proxy whose object belongs to `here`: kElsewhere if it was released or is dead.
-// Tstate: attached to `here`.  Refs: `object` gets one on kHere.
-[[nodiscard]] Home take_at_home(ProxyObject &self, Owner &here, Ref &object);
-
-// Of any proxy.
-// Tstate: attached.  Refs: `object` gets one on kHere.
+[[nodiscard]] Home find_at_home(PyObject *proxy, Owner &here, Ref &object);
 [[nodiscard]] inline Home find_at_home(PyObject *proxy, Ref &object)
 {
-    ProxyObject &self = *as_proxy(proxy);
     Owner &here = *owner_of(_PyThreadState_GET());
-    return self.owner_id == here.interp_id ? take_at_home(self, here, object) : Home::kElsewhere;
+    return as_proxy(proxy)->owner_id == here.interp_id ? find_at_home(proxy, here, object)
+                                                       : Home::kElsewhere;
 }
 
 // Elsewhere an operation goes through, in this order: start, pack arguments, enter, unpack them,
