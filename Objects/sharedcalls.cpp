@@ -40,15 +40,6 @@ bool is_special(PyObject *text)
            && PyUnicode_READ_CHAR(text, 1) == '_';
 }
 
-// Null: the proxy was released, its object is dead and of this interpreter, or the name is not worth
-// remembering.
-SharedName *name_of_method(PyObject *proxy, PyObject *text)
-{
-    return as_proxy(proxy)->uses.released() || _PyShared_IsAtHome(proxy)
-               ? nullptr
-               : shared_name(*owner_of(_PyThreadState_GET()), text);
-}
-
 }  // namespace
 }  // namespace pyshared
 
@@ -60,15 +51,20 @@ int _PyShared_LoadMethod(PyThreadState *tstate, _PyStackRef *self, PyObject *tex
                          _PyStackRef *method)
 {
     PyObject *proxy = PyStackRef_AsPyObjectBorrow(*self);
-    if (!is_special(text)) {
-        if (Ref object = object_at_home(proxy)) {
+    ProxyObject &target = *as_proxy(proxy);
+    Owner &here = *owner_of(tstate);
+    if (is_special(text) || target.uses.released()) {
+        // Whatever it is, it is loaded first.
+    }
+    else if (target.owner_id == here.interp_id) {
+        if (Ref object = take_at_home(target, here)) {
             put_in_place(*self, std::move(object));
             return _PyObject_GetMethodStackRef(tstate, self, text, method);
         }
-        if (SharedName *name = name_of_method(proxy, text)) {
-            *method = PyStackRef_FromPyObjectNew(reinterpret_cast<PyObject *>(name));
-            return 1;
-        }
+    }
+    else if (SharedName *name = shared_name(here, text)) {
+        *method = PyStackRef_FromPyObjectNew(reinterpret_cast<PyObject *>(name));
+        return 1;
     }
     PyObject *attribute = PyObject_GetAttr(proxy, text);
     PyStackRef_CLEAR(*self);
