@@ -69,6 +69,7 @@ struct Value {
     long number = 0;        // 0: None
     bool fragile = false;
     bool doubled = false;   // a proxy of a proxy, which whoever made it owns
+    bool emptied = false;   // of what a box keeps: the box may have been emptied since
 };
 
 struct Slot {
@@ -243,11 +244,12 @@ void get(const Step &step)
 void receive(const Step &step, Slot &slot, Ref object, Value value)
 {
     if (object.get() == Py_None) {
-        check(value.number == 0, "None arrived instead of an object");
+        check(value.number == 0 || value.emptied, "None arrived instead of an object");
         put(slot, Ref(), {});
         return;
     }
     check(value.number != 0, "an object arrived instead of None");
+    value.emptied = false;
     bool home = boxes.at(value.number).place == step.from_place;
     bool came_across = boxes.at(step.from.value.number).place != step.from_place;
     if (home && came_across && !value.fragile) {
@@ -273,7 +275,7 @@ void keep(const Step &step)
         mark_fragile(stored.number);
         define("empty_boxes()");
         for (auto &[_, box] : boxes) {
-            box.kept.fragile = true;
+            box.kept.fragile = box.kept.emptied = true;
         }
         return;
     }
