@@ -305,6 +305,21 @@ class CheckPatchesTest(TreeTest):
         for fault in ("has no Author", "has a TODO", "0003-stray.patch is not in the series"):
             self.assertIn(fault, errors)
 
+    def test_hooks_are_those_that_the_patch_calls(self):
+        self.add_patch("0001-one.patch", "Python/a.c", text(LINES),
+                       changed(l5="if (_PyShared_One(x, _PyShared_Two()) < 0) {"))
+        self.series("0001-one.patch")
+        file = self.patches / "0001-one.patch"
+        patch = file.read_text()
+        for names, fault in (("none", "does not name _PyShared_One"),
+                             ("_PyShared_One", "does not name _PyShared_Two"),
+                             ("_PyShared_One, Two,\n Three", "names _PyShared_Three")):
+            with self.subTest(names):
+                file.write_text(patch.replace("X-Hook: none", f"X-Hook: {names}"))
+                self.assertIn(fault, self.check()[1])
+        file.write_text(patch.replace("X-Hook: none", "X-Hook: _PyShared_One,\n Two"))
+        self.assertEqual(self.check(), (0, ""))
+
     def test_hunk_at_another_line_fails(self):
         self.two_patches()
         file = self.patches / "0002-two.patch"

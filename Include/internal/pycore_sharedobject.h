@@ -29,13 +29,15 @@
    _PyShared_GIL_Interval          ceval_gil.c  take_gil              ask again for the GIL
    _PyShared_StackLimits           ceval.c                            ask the OS once a thread
    _PyShared_EnterSession, Exit    crossinterp.c                      Interpreter.exec and call
-   _PyShared_IsProxy, ...XIData    crossinterp*.c                     queues, calls, channels
+   _PyShared_IsProxy               where only proxies need a hook     is it one
+   _PyShared_LookupXIData          crossinterp_data_lookup.h          queues, calls, channels
    _PyShared_LookupStamp, Regi...  crossinterp_data_lookup.h          remembered lookups
    _PyShared_Pickle*               crossinterp.c                      proxies inside pickles
+   _PyShared_ReleaseHandle         crossinterp.c                      data is freed anywhere
    _PyShared_RaiseUnshareable      crossinterp.c                      why it does not cross
    _PyShared_LoadMethod            object.c                           proxy.method(...)
    _PyShared_Callee, IsAtHome      bytecodes.c, specialize.c          proxy(...) in the owner
-   _PyShared_HasShape              object.c, abstract.c, ceval        honest answers
+   _PyShared_HasShape              object.c, abstract.c               honest answers
    _PyShared_PatternFlags          bytecodes.c                        match patterns
    _PyShared_GetOptionalAttr       object.c                           hasattr(), getattr()
    _PyShared_Raisable              ceval.c, genobject.c               raise and throw()

@@ -4,7 +4,7 @@
 For every patch of the series:
 
   - a DEP-3 header with Description, Author, Forwarded, Last-Update and our X-Hook, X-Test
-    and X-Drop-When, none of them empty or TODO;
+    and X-Drop-When, none of them empty or TODO; X-Hook names just the hooks that it calls;
   - at most one line of context, and every hunk at exactly the line it says;
   - GNU patch applies it too, without fuzz.
 
@@ -24,6 +24,7 @@ from layout import BuildDir, BuildError, PATCHES, run_main
 
 FIELDS = ("Description", "Author", "Forwarded", "Last-Update", "X-Hook", "X-Test", "X-Drop-When")
 NAME = re.compile(r"\d{4}-[a-z0-9][a-z0-9-]*\.patch")
+HOOK_CALL = re.compile(rb"\b_PyShared_(\w+)\(")
 LINE_LIMIT = 400        # of the whole series; ARCHITECTURE.md
 
 
@@ -37,6 +38,27 @@ def check_header(patch):
         yield "the header has a TODO"
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", fields.get("Last-Update", "")):
         yield "Last-Update is not a date like 2026-01-31"
+
+
+def hooks_named(patch):
+    """Return the hooks of the X-Hook field, without the _PyShared_ that only the first one has."""
+    field = re.search(r"(?m)^X-Hook:(.*\n(?:[ \t].*\n)*)", patch.header)
+    return {re.sub("^_PyShared_", "", name)
+            for name in re.findall(r"\w+", field[1] if field else "")} - {"none"}
+
+
+def hooks_called(patch):
+    """Return the hooks, without their _PyShared_, that the lines a patch adds call."""
+    return {name.decode() for part in patch.files.values() for hunk in part.hunks
+            for line in hunk.lines if line.startswith(b"+") for name in HOOK_CALL.findall(line)}
+
+
+def check_hooks(patch):
+    named, called = hooks_named(patch), hooks_called(patch)
+    for name in sorted(called - named):
+        yield f"X-Hook does not name _PyShared_{name}, which it calls"
+    for name in sorted(named - called):
+        yield f"X-Hook names _PyShared_{name}, which it does not call"
 
 
 def check_context(patch):
@@ -95,7 +117,8 @@ def check(build):
     total = 0
     for patch in patches:
         problems += [f"{patch.name}: {text}"
-                     for text in (*check_header(patch), *check_context(patch))]
+                     for text in (*check_header(patch), *check_hooks(patch),
+                                  *check_context(patch))]
         print(f"{patch.changed():5} lines  {patch.name}")
         total += patch.changed()
     print(f"{total:5} lines  in {len(patches)} patches, {LINE_LIMIT} is the limit")
