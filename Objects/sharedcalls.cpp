@@ -40,6 +40,19 @@ bool is_special(PyObject *text)
            && PyUnicode_READ_CHAR(text, 1) == '_';
 }
 
+// As of any object that has an attribute loaded before it is called.
+// Refs: *self is given up, *method new.  Errors: -1 with an exception set.
+int load_attribute(_PyStackRef *self, PyObject *text, _PyStackRef *method)
+{
+    PyObject *attribute = PyObject_GetAttr(PyStackRef_AsPyObjectBorrow(*self), text);
+    PyStackRef_CLEAR(*self);
+    if (attribute == nullptr) {
+        return -1;
+    }
+    *method = PyStackRef_FromPyObjectSteal(attribute);
+    return 0;
+}
+
 }  // namespace
 }  // namespace pyshared
 
@@ -50,14 +63,13 @@ extern "C" {
 int _PyShared_LoadMethod(PyThreadState *tstate, _PyStackRef *self, PyObject *text,
                          _PyStackRef *method)
 {
-    PyObject *proxy = PyStackRef_AsPyObjectBorrow(*self);
-    ProxyObject &target = *as_proxy(proxy);
-    Owner &here = *owner_of(tstate);
-    if (is_special(text) || target.uses.released()) {
-        // Whatever it is, it is loaded first.
+    ProxyObject &proxy = *as_proxy(PyStackRef_AsPyObjectBorrow(*self));
+    if (is_special(text) || proxy.uses.released()) {
+        return load_attribute(self, text, method);
     }
-    else if (target.owner_id == here.interp_id) {
-        if (Ref object = take_at_home(target, here)) {
+    Owner &here = *owner_of(tstate);
+    if (proxy.owner_id == here.interp_id) {
+        if (Ref object = take_at_home(proxy, here)) {
             put_in_place(*self, std::move(object));
             return _PyObject_GetMethodStackRef(tstate, self, text, method);
         }
@@ -66,13 +78,7 @@ int _PyShared_LoadMethod(PyThreadState *tstate, _PyStackRef *self, PyObject *tex
         *method = PyStackRef_FromPyObjectNew(reinterpret_cast<PyObject *>(name));
         return 1;
     }
-    PyObject *attribute = PyObject_GetAttr(proxy, text);
-    PyStackRef_CLEAR(*self);
-    if (attribute == nullptr) {
-        return -1;
-    }
-    *method = PyStackRef_FromPyObjectSteal(attribute);
-    return 0;
+    return load_attribute(self, text, method);
 }
 
 int _PyShared_IsAtHome(PyObject *object)
