@@ -55,9 +55,9 @@ constexpr PyTime_t kDrainLimit = PyTime_t{2} * 1000 * 1000 * 1000;
 // How long close() gives calls that are about to return.
 constexpr int kLeavingMilliseconds = 20;
 
-// Wait until nobody is inside the gate; an embedder waits as long as that takes, unless the process ends
-// or this thread is what is inside, further out.  Who stands up from a
-// seat may not see that somebody waits, so one looks again after a millisecond.
+// Wait until nobody is inside the gate: as long as that takes, unless the process ends or this thread
+// is what is inside, further out.  Who stands up from a seat may not see that somebody waits, so one
+// looks again after a millisecond.
 // Tstate: attached to the owner.
 void wait_for_entries(Owner &owner)
 {

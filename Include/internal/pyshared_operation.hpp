@@ -28,10 +28,14 @@ namespace pyshared {
 
 // The object of a proxy that belongs to `here`; null if the proxy was released or the object is dead.
 // Tstate: attached to `here`.
+// Locks:  what live_object_of() takes.
+// Refs:   result new.
+// Errors: none; null means the proxy cannot be used, and has no exception set.
 [[nodiscard]] Ref take_at_home(ProxyObject &self, Owner &here);
 
 // The object of a proxy that is used where the object lives; null elsewhere, or if it cannot be used.
 // Tstate: attached.
+// Locks, Refs, Errors: as take_at_home().
 [[nodiscard]] inline Ref object_at_home(PyObject *proxy)
 {
     ProxyObject &self = *as_proxy(proxy);
@@ -39,13 +43,21 @@ namespace pyshared {
     return self.owner_id == here.interp_id ? take_at_home(self, here) : Ref();
 }
 
-// The same, for an operation that goes on from C.
+// The answer to an operation that goes on from C, and so needs stack for it.
 enum class Home : uint8_t {
     kHere,          // the object lives here and can be used
     kElsewhere,     // it does not, or cannot be used: an Operation knows what to say
     kTooDeep,       // RecursionError is set
 };
+// Take the object of a proxy that belongs to `here`.
+// Tstate: attached to `here`.
+// Locks:  what live_object_of() takes.
+// Refs:   proxy borrowed; with kHere `object` is a new reference, otherwise it means nothing.
+// Errors: kTooDeep alone has an exception set.
 [[nodiscard]] Home find_at_home(PyObject *proxy, Owner &here, Ref &object);
+// The same of any proxy.
+// Tstate: attached.
+// Locks, Refs, Errors: as above.
 [[nodiscard]] inline Home find_at_home(PyObject *proxy, Ref &object)
 {
     Owner &here = *owner_of(_PyThreadState_GET());

@@ -84,7 +84,7 @@ def check_upstream(build, name, command, folder):
 
 
 def check_smelly(build):
-    """Run smelly.py, but not where it counts what no compiler option of Python's own exports."""
+    """Run smelly.py; not on builds whose options add symbols that it does not know."""
     options = (build.path / "configured").read_text()
     for option, what in (("--with-lto", "static data in the bitcode of a build with LTO"),
                          ("--with-address-sanitizer", "what AddressSanitizer adds")):
