@@ -6,6 +6,7 @@ import threading
 import time
 import unittest
 from concurrent import interpreters
+from concurrent.futures import ThreadPoolExecutor
 from test.support import check_sanitizer, threading_helper
 
 from . import operations
@@ -62,6 +63,16 @@ def closes(interp):
     except interpreters.InterpreterError:
         return False
     return True
+
+
+def call_on_stack(size, function, /, *args):
+    """Call it in a thread with a stack of that size; return what it returns, or raise what it raises."""
+    old = threading.stack_size(size)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(function, *args).result()
+    finally:
+        threading.stack_size(old)
 
 
 @contextlib.contextmanager

@@ -2,13 +2,13 @@
 
 import functools
 import sys
-import threading
 import unittest
 import weakref
 from concurrent import interpreters
 from concurrent.interpreters import DeadProxyError, SharedObjectProxy
+from test.support import set_recursion_limit
 
-from .support import SMALL_STACK, SharingTestCase
+from .support import SMALL_STACK, SharingTestCase, call_on_stack
 
 # Enough for a call site to be specialized for what it calls.
 MANY = 60
@@ -125,22 +125,10 @@ class CallAtHomeTest(SharingTestCase):
 
         proxy, keyword_proxy = SharedObjectProxy(descend), SharedObjectProxy(descend_with_keyword)
         thing = SharedObjectProxy(Thing())
-        self.assertEqual(self.in_small_thread(lambda: (
-            descend(20_000), descend_with_keyword(levels=20_000), thing.descend(thing, 20_000))),
-            [(0, 0, 0)])
-
-    def in_small_thread(self, work):
-        results = []
-        old_size, old_limit = threading.stack_size(SMALL_STACK), sys.getrecursionlimit()
-        sys.setrecursionlimit(100_000)
-        try:
-            thread = threading.Thread(target=lambda: results.append(work()))
-            thread.start()
-            thread.join()
-        finally:
-            threading.stack_size(old_size)
-            sys.setrecursionlimit(old_limit)
-        return results
+        with set_recursion_limit(100_000):
+            self.assertEqual(call_on_stack(SMALL_STACK, lambda: (
+                descend(20_000), descend_with_keyword(levels=20_000),
+                thing.descend(thing, 20_000))), (0, 0, 0))
 
     def test_error_comes_through(self):
         proxy = SharedObjectProxy(fail)

@@ -8,7 +8,7 @@ from test.support import import_helper, script_helper, threading_helper
 
 from . import residents
 from .residents import Box, Log, Witness, safe_point
-from .support import SMALL_STACK, SharingTestCase
+from .support import SMALL_STACK, SharingTestCase, call_on_stack
 
 _interpreters = import_helper.import_module('_interpreters')
 
@@ -200,16 +200,8 @@ class StackTests(SharingTestCase):
         box = self.sub.call(residents.wrapped, Box)
         for size in (0, SMALL_STACK):
             with self.subTest(size):
-                old = threading.stack_size(size)
-                try:
-                    errors = []
-                    thread = threading.Thread(target=lambda: errors.append(
-                        residents.raised_by(box.call, deep_repr)))
-                    with threading_helper.start_threads([thread]):
-                        pass
-                finally:
-                    threading.stack_size(old)
-                self.assertEqual(errors, [RecursionError])
+                self.assertIs(call_on_stack(size, residents.raised_by, box.call, deep_repr),
+                              RecursionError)
         self.assertIs(residents.raised_by(box.call, deep_repr), RecursionError)
 
     def test_deep_recursion_in_one_interpreter_from_deep_in_another(self):

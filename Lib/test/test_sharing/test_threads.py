@@ -11,7 +11,7 @@ from test.support import threading_helper
 
 from . import residents
 from .residents import Box, safe_point
-from .support import SMALL_STACK, SharingTestCase, cells_live
+from .support import SMALL_STACK, SharingTestCase, call_on_stack, cells_live
 
 
 def run_threads(count, target, *args):
@@ -195,12 +195,8 @@ class RecursionTests(ThreadTestCase):
 
     SIZES = (0, SMALL_STACK, 1 << 20)
 
-    def in_thread(self, size, function, /, *args):
-        old = threading.stack_size(size)
-        try:
-            return run_threads(1, lambda index: residents.raised_by(function, *args))[0]
-        finally:
-            threading.stack_size(old)
+    def raised_on_stack(self, size, function, /, *args):
+        return call_on_stack(size, residents.raised_by, function, *args)
 
     def test_recursion_between_interpreters_ends_in_recursion_error(self):
         first, second = self.boxes
@@ -212,7 +208,7 @@ class RecursionTests(ThreadTestCase):
                 self.assertIs(residents.raised_by(one.recurse, other, 0), RecursionError)
             for size in self.SIZES:
                 with self.subTest(name, stack=size):
-                    self.assertIs(self.in_thread(size, one.recurse, other, 0), RecursionError)
+                    self.assertIs(self.raised_on_stack(size, one.recurse, other, 0), RecursionError)
         # All of it works as before.
         self.assertEqual(first.bounce(second, 5), 5)
 
@@ -226,7 +222,7 @@ class RecursionTests(ThreadTestCase):
             return list(map(lambda _: descend(), (1,)))
         for size in self.SIZES:
             with self.subTest(stack=size):
-                self.assertIs(self.in_thread(size, descend), RecursionError)
+                self.assertIs(self.raised_on_stack(size, descend), RecursionError)
         self.assertIs(SharedObjectProxy(box), SharedObjectProxy(box))
 
     def test_recursion_through_repr_and_comparison_ends_in_recursion_error(self):
@@ -241,7 +237,7 @@ class RecursionTests(ThreadTestCase):
         for use in (repr, str, lambda deep: deep == nest(0)):
             for size in self.SIZES:
                 with self.subTest(use, stack=size):
-                    self.assertIn(self.in_thread(size, use, deep), (RecursionError, None))
+                    self.assertIn(self.raised_on_stack(size, use, deep), (RecursionError, None))
         self.assertIs(residents.raised_by(repr, deep), RecursionError)
 
     def test_depth_is_the_same_after_many_returns(self):
