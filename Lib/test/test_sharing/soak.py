@@ -326,30 +326,33 @@ def event_loops(scale, seed):
 # From a drop to the destructor
 
 class Mortal:
-    """Writes down when it dies."""
+    """Reports when it died."""
 
-    def __init__(self, record):
-        self.record = record
+    def __init__(self, reports):
+        self.reports = reports
 
     def __del__(self):
-        self.record[0] = time.perf_counter_ns()
+        self.reports.put(time.perf_counter_ns())
 
 
 class Nursery:
 
-    busy = False
+    busy = made_one = False
 
-    def use(self, record):
-        self.record = record.cast('q')
+    def use(self, reports):
+        self.reports = reports
 
     def make(self):
-        return Mortal(self.record)
+        self.made_one = True
+        return Mortal(self.reports)
 
     def spin(self):
-        """Keep the interpreter's lock, and run Python code."""
+        """Keep the interpreter's lock, and run Python code; report that after each make()."""
         self.busy = True
         while self.busy:
-            self.record[1] += 1
+            if self.made_one:
+                self.made_one = False
+                self.reports.put('spinning')
 
     def stop(self):
         self.busy = False
@@ -359,22 +362,27 @@ def make_nursery():
     return Nursery()
 
 
-def time_drops(nursery, record, count, busy):
-    """Drop one proxy after the other; yield the microseconds until each object's end.
+def wait_for_report(reports):
+    """Spin until there is one; return it.
 
-    To look at the record does not enter the owner: that would release what waits there.
+    That does not enter the owner, which would release what waits there.
     """
+    while True:
+        try:
+            return reports.get_nowait()
+        except interpreters.QueueEmpty:
+            pass
+
+
+def time_drops(nursery, reports, count, busy):
+    """Drop one proxy after the other; yield the microseconds until each object's end."""
     for _ in range(count):
         mortal = nursery.make()
-        record[0] = 0
-        rounds = record[1]
-        while busy and record[1] == rounds:
-            pass    # Until the owner has its lock again.
+        if busy:
+            wait_for_report(reports)    # The owner has its lock again.
         dropped = time.perf_counter_ns()
         del mortal
-        while not record[0]:
-            pass    # A safe point, and nothing else.
-        yield (record[0] - dropped) / 1000
+        yield (wait_for_report(reports) - dropped) / 1000
 
 
 def quantiles(times):
@@ -386,9 +394,8 @@ def quantiles(times):
 def prompt_release(scale, seed):
     interp = interpreters.create()
     nursery = interp.call(residents.wrapped, make_nursery)
-    record = memoryview(bytearray(16))      # when the last one died, and rounds of spinning
-    nursery.use(record)
-    record = record.cast('q')
+    reports = interpreters.create_queue()
+    nursery.use(reports)
     count = max(int(5_000 * scale), 20)
     figures = {}
     for state in ('idle', 'busy'):
@@ -397,7 +404,7 @@ def prompt_release(scale, seed):
             thread.start()
             check(residents.wait_until(lambda: nursery.busy), 'the owner does not run')
         times = figures[state] = []
-        for spent in time_drops(nursery, record, count, state == 'busy'):
+        for spent in time_drops(nursery, reports, count, state == 'busy'):
             times.append(spent)
             yield (len(times) + (state == 'busy') * count) / (2 * count)
         if state == 'busy':
