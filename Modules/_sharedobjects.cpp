@@ -28,22 +28,29 @@ ProxyObject *check_proxy(PyObject *object, const char *function)
     return as_proxy(object);
 }
 
-// A proxy that is fit to be asked about its cell.
-ProxyObject *check_usable(PyObject *object, const char *function)
+// What a function makes of a proxy's cell.
+// Errors: null with TypeError if it is no proxy, DeadProxyError if it was released, or the function's.
+template <class MakeOf>
+PyObject *ask_cell(PyObject *object, const char *function, MakeOf make_of)
 {
     ProxyObject *proxy = check_proxy(object, function);
-    if (proxy != nullptr && proxy->cell == nullptr) {
+    if (proxy == nullptr) {
+        return nullptr;
+    }
+    ProxyUse use(*proxy);
+    if (!use) {
         raise_released(*proxy);
         return nullptr;
     }
-    return proxy;
+    return make_of(*proxy->cell);
 }
 
 // What share() does with a proxy: one that is in a scope gets a companion outside it.
 PyObject *share_proxy(PyObject *object)
 {
     ProxyObject &proxy = *as_proxy(object);
-    if (!is_alive(proxy) || proxy.cell->scope == nullptr) {
+    ProxyUse use(proxy);
+    if (!use || !is_alive(proxy) || scope_of(proxy) == nullptr) {
         return Py_NewRef(object);
     }
     return wrap_in_scope(object, nullptr, Arming::kArmed);
@@ -113,8 +120,9 @@ PyDoc_STRVAR(owner_id_doc,
 
 PyObject *owner_id(PyObject *, PyObject *object)
 {
-    ProxyObject *proxy = check_usable(object, "owner");
-    return proxy == nullptr ? nullptr : PyLong_FromLongLong(proxy->cell->owner->interp_id);
+    return ask_cell(object, "owner", [](SharedCell &cell) {
+        return PyLong_FromLongLong(cell.owner->interp_id);
+    });
 }
 
 PyDoc_STRVAR(release_doc,
@@ -140,19 +148,16 @@ PyDoc_STRVAR(revoke_doc,
 
 PyObject *revoke(PyObject *, PyObject *object)
 {
-    ProxyObject *proxy = check_usable(object, "revoke");
-    if (proxy == nullptr) {
-        return nullptr;
-    }
-    Owner &here = *owner_of(_PyThreadState_GET());
-    if (proxy->cell->owner != &here) {
-        PyErr_Format(PyExc_InterpreterError,
-                     "only the owner, interpreter %lld, may revoke its proxies",
-                     static_cast<long long>(proxy->cell->owner->interp_id));
-        return nullptr;
-    }
-    revoke_object(here, *proxy->cell);
-    Py_RETURN_NONE;
+    return ask_cell(object, "revoke", [](SharedCell &cell) {
+        Owner &here = *owner_of(_PyThreadState_GET());
+        if (cell.owner != &here) {
+            return PyErr_Format(PyExc_InterpreterError,
+                                "only the owner, interpreter %lld, may revoke its proxies",
+                                static_cast<long long>(cell.owner->interp_id));
+        }
+        revoke_object(here, cell);
+        return Py_NewRef(Py_None);
+    });
 }
 
 PyDoc_STRVAR(share_token_doc,
@@ -162,12 +167,10 @@ PyDoc_STRVAR(share_token_doc,
 
 PyObject *share_token(PyObject *, PyObject *object)
 {
-    ProxyObject *proxy = check_usable(object, "share_token");
-    if (proxy == nullptr) {
-        return nullptr;
-    }
-    proxy->armed.clear();
-    return make_token(*proxy->cell);
+    return ask_cell(object, "share_token", [object](SharedCell &cell) {
+        as_proxy(object)->armed.clear();
+        return make_token(cell);
+    });
 }
 
 PyDoc_STRVAR(arrive_doc,
@@ -494,7 +497,11 @@ PyObject *PyShared_Wrap(PyObject *object)
 int PyShared_IsAlive(PyObject *object)
 {
     ProxyObject *proxy = check_proxy(object, "is_alive");
-    return proxy == nullptr ? -1 : pyshared::is_alive(*proxy);
+    if (proxy == nullptr) {
+        return -1;
+    }
+    ProxyUse use(*proxy);
+    return use && pyshared::is_alive(*proxy);
 }
 
 }  // extern "C"

@@ -160,12 +160,8 @@ extern "C" {
 int _PyShared_HasShape(PyObject *proxy, int shape)
 {
     ProxyObject &self = *as_proxy(proxy);
-    if (!self.uses.enter()) {
-        return 1;
-    }
-    int has = (self.cell->shape & shape) != 0 || self.cell->load().dead();
-    end_use(self);
-    return has;
+    ProxyUse use(self);
+    return !use || (self.cell->shape & shape) != 0 || self.cell->load().dead();
 }
 
 PyObject *_PyShared_ExceptionOf(PyObject *value)

@@ -166,9 +166,9 @@ PyObject *name_vectorcall(PyObject *self, PyObject *const *arguments, size_t nar
     size_t positional = PyVectorcall_NARGS(nargsf) - 1;
     size_t count = positional + (keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords));
     ++arguments;
-    Name name = name_for(proxy, *reinterpret_cast<SharedName *>(self));
     KeywordNames keyword_names;
     Operation operation(proxy);
+    Name name = name_for(proxy, *reinterpret_cast<SharedName *>(self));
     if (!keyword_names.prepare(proxy, keywords) || !operation.start()
         || !Argument<Name>::pack(operation.arguments(), name)
         || !pack_arguments(operation.arguments(), arguments, count, keyword_names.get())

@@ -287,12 +287,8 @@ bool is_alive(const ProxyObject &proxy)
 
 const Owner *owner_if_alive(ProxyObject &proxy)
 {
-    if (!proxy.uses.enter()) {
-        return nullptr;
-    }
-    const Owner *owner = proxy.cell->load().dead() ? nullptr : proxy.cell->owner;
-    end_use(proxy);
-    return owner;
+    ProxyUse use(proxy);
+    return use && !proxy.cell->load().dead() ? proxy.cell->owner : nullptr;
 }
 
 void give_up_handle(ProxyObject &proxy)

@@ -14,17 +14,12 @@ namespace pyshared {
 
 Ref take_at_home(ProxyObject &self, Owner &here)
 {
-    if (!self.uses.enter()) {
+    ProxyUse use(self);
+    if (!use || self.cell->owner != &here) {
         return {};
     }
-    Ref object;
-    SharedCell &cell = *self.cell;
-    if (cell.owner == &here) {
-        self.armed.clear();
-        object = live_object_of(cell);
-    }
-    end_use(self);
-    return object;
+    self.armed.clear();
+    return live_object_of(*self.cell);
 }
 
 Home find_at_home(PyObject *proxy, Owner &here, Ref &object)
@@ -131,27 +126,22 @@ SharedCell *cell_in_scope(PyObject *proxy, Scope *scope)
 
 PyObject *unwrap_home(PyObject *value)
 {
-    if (PySharedObjectProxy_Check(value)) {
-        ProxyObject &proxy = *as_proxy(value);
-        Owner &here = *owner_of(_PyThreadState_GET());
-        if (!proxy.uses.enter()) {
-            raise_released(proxy);
-            return nullptr;
-        }
-        bool dead = proxy.cell->load().dead();
-        Ref object;
-        if (dead) {
-            raise_dead(*proxy.cell);
-        }
-        else if (proxy.cell->owner == &here) {
-            object = live_object_of(*proxy.cell);
-        }
-        end_use(proxy);
-        if (dead || object) {
-            return object.release();
-        }
+    if (!PySharedObjectProxy_Check(value)) {
+        return Py_NewRef(value);
     }
-    return Py_NewRef(value);
+    ProxyObject &proxy = *as_proxy(value);
+    ProxyUse use(proxy);
+    if (!use) {
+        raise_released(proxy);
+        return nullptr;
+    }
+    SharedCell &cell = *proxy.cell;
+    if (cell.load().dead()) {
+        raise_dead(cell);
+        return nullptr;
+    }
+    Ref object = cell.owner == owner_of(_PyThreadState_GET()) ? live_object_of(cell) : Ref();
+    return object ? object.release() : Py_NewRef(value);
 }
 
 }  // namespace pyshared

@@ -356,7 +356,8 @@ int Parcel::pack_proxy(PyObject *value)
 {
     ProxyObject &proxy = *as_proxy(value);
     proxy.armed.clear();
-    if (proxy.uses.released()) {
+    ProxyUse use(proxy);
+    if (!use) {
         raise_released(proxy);
         return -1;
     }

@@ -67,14 +67,14 @@ struct Name {
 SharedName *shared_name(Owner &here, PyObject *text);
 
 // The name, ready to cross to the owner of the proxy's object.
-// Tstate: attached to the caller.  Refs: borrowed.
+// Tstate: attached to the caller; the proxy is in use, or released.  Refs: borrowed.
 Name name_for(PyObject *proxy, PyObject *text);
 
 // The names of a call's keywords.  One of a str subclass crosses as the plain string that it equals: the
 // callee takes strings only, and the original would arrive as a proxy.
 class KeywordNames final {
 public:
-    // Tstate: attached to the caller.  Refs: borrowed; null if there are none.
+    // Tstate: as name_for().  Refs: borrowed; null if there are none.
     // Errors: false with MemoryError.
     [[nodiscard]] bool prepare(PyObject *proxy, PyObject *names)
     {

@@ -175,7 +175,7 @@ private:
 
 // How one parameter travels.
 template <class T> struct Argument {
-    // What is to be known of it before it is packed for the proxy's object.
+    // What is to be known of it before it is packed for the object of a proxy that is in use.
     static T prepare(PyObject *, T original) { return original; }
     // A plain C value is the same everywhere, and so is null.
     static bool pack(Parcel &, T) { return true; }
@@ -259,8 +259,8 @@ private:
 
     static R run_there(PyObject *proxy, A... arguments)
     {
-        ((arguments = Argument<A>::prepare(proxy, arguments)), ...);
         Operation operation(proxy);
+        ((arguments = Argument<A>::prepare(proxy, arguments)), ...);
         if (!operation.start() || !(Argument<A>::pack(operation.arguments(), arguments) && ...)
             || !operation.enter()) {
             return failure();

@@ -146,6 +146,7 @@ enum class Arming : uint8_t { kPlain, kArmed };
 void raise_released(const ProxyObject &proxy);
 
 // Is the proxy usable, as far as can be told without entering the owner?
+// Tstate: attached; on free-threaded builds the proxy is in use.
 bool is_alive(const ProxyObject &proxy);
 
 // The owner of a proxy that is usable, as far as can be told without entering it; or null.
@@ -161,6 +162,27 @@ inline void end_use(ProxyObject &proxy)
         give_up_handle(proxy);
     }
 }
+
+// A use of the proxy, unless it was released: then it is false.  The proxy keeps its cell meanwhile,
+// also if another thread releases it.
+class [[nodiscard]] ProxyUse final {
+public:
+    explicit ProxyUse(ProxyObject &proxy) : proxy_(proxy), in_use_(proxy.uses.enter()) {}
+    ~ProxyUse()
+    {
+        if (in_use_) {
+            end_use(proxy_);
+        }
+    }
+    ProxyUse(const ProxyUse &) = delete;
+    ProxyUse &operator=(const ProxyUse &) = delete;
+
+    explicit operator bool() const { return in_use_; }
+
+private:
+    ProxyObject &proxy_;
+    const bool in_use_;
+};
 
 // Give up the proxy's hold (API.md, release()).
 // Tstate: attached to the proxy's interpreter.

@@ -231,6 +231,10 @@ def wrapped(function, /, *args):
     return SharedObjectProxy(function(*args))
 
 
+def wrapped_boxes(count):
+    return tuple(map(SharedObjectProxy, map(Box, range(count))))
+
+
 def keep(name, value):
     kept[name] = value
 

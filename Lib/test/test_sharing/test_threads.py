@@ -268,6 +268,32 @@ class StressTests(SharingTestCase):
             for taken in results:
                 self.assertGreaterEqual(taken, self.STEPS // 8, results)
 
+    def test_use_while_another_thread_releases(self):
+        # On free-threaded builds both are at it at the same time.
+        other = self.subs[1].call(residents.wrapped, Box)
+        uses = {
+            'method': lambda proxy: proxy.set(1),
+            'argument': other.set,
+            'is_alive': interpreters.is_alive,
+            'owner': interpreters.owner,
+            'share': interpreters.share,
+            'share_token': interpreters.share_token,
+            'len': len,
+        }
+        barrier = threading.Barrier(2)
+
+        def work(index, function, proxies):
+            barrier.wait(30)
+            for proxy in proxies:
+                residents.raised_by((function, interpreters.release)[index], proxy)
+            return 'done'
+        for name, function in uses.items():
+            with self.subTest(name):
+                for _ in range(20):
+                    proxies = self.sub.call(residents.wrapped_boxes, 100)
+                    self.assertEqual(run_threads(2, work, function, proxies), ['done'] * 2)
+                    self.assertEqual(set(map(interpreters.is_alive, proxies)), {False})
+
     def test_random_sharing_and_dropping_leaves_nothing(self):
         boxes = tuple(sub.call(residents.wrapped, Box) for sub in self.subs)
         seed = random.randrange(1 << 30)
