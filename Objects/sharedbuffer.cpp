@@ -10,7 +10,7 @@
 // Locks:    none.
 // Shutdown: an owner with exports is not closed; at process exit its cells of exports are passed
 //           over and its memory stays (see _PyShared_InterpreterRetire, _PyShared_InterpreterDelete).
-// See:      API.md, "How a proxy behaves", 11; Lib/test/test_sharing/test_buffers.py.
+// See:      Doc/sharing.md, "Buffers"; Lib/test/test_sharing/test_protocols.py.
 
 #include "pyshared_slots.hpp"
 

@@ -7,7 +7,7 @@
 // Threads:  as for any object.
 // Locks:    none.
 // Python:   asking about classes runs __class__, __instancecheck__ and the like.
-// See:      API.md, "How a proxy behaves", 4; Lib/test/test_sharing/test_identity.py.
+// See:      Doc/sharing.md, "How a proxy behaves"; Lib/test/test_sharing/test_identity.py.
 
 #include "pyshared_slots.hpp"
 

@@ -7,7 +7,7 @@
 // Threads:  as for any object.
 // Locks:    none.
 // Python:   asking about classes runs __subclasscheck__ and the like, in the owner.
-// See:      API.md, "How a proxy behaves", 4 and 5; Lib/test/test_sharing/test_errors.py.
+// See:      Doc/sharing.md, "Errors"; Lib/test/test_sharing/test_errors.py.
 
 #include "pyshared_slots.hpp"
 

@@ -5,7 +5,7 @@
 // Threads:  as for any object.
 // Locks:    the local lock of the interpreter, for the list of open scopes.
 // Python:   closing a scope runs destructors, in their owners; forgetting one runs nothing.
-// See:      API.md, "Where the two published designs disagree".
+// See:      Doc/sharing.md, "For a block"; Lib/test/test_sharing/test_scopes.py.
 
 #include "pyshared_slots.hpp"
 

@@ -14,7 +14,7 @@
 // What of this cannot be packed (a part raises, the scope was closed meanwhile) is left out; if
 // there is no memory even for the rest, nothing goes, which the receiver reads as a MemoryError.
 //
-// See:      API.md, "How a proxy behaves", 5; Lib/test/test_sharing/test_errors.py.
+// See:      Doc/internals/crossing.md; Lib/test/test_sharing/test_errors.py.
 
 #include "pyshared_error.hpp"
 

@@ -5,7 +5,7 @@
 // Threads:  as for any exception.
 // Locks:    none.
 // Python:   constructors of exceptions run.
-// See:      API.md, "How a proxy behaves", 5; Lib/test/test_sharing/test_errors.py.
+// See:      Doc/internals/crossing.md; Lib/test/test_sharing/test_errors.py.
 
 #include "pyshared_error.hpp"
 

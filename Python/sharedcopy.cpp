@@ -7,7 +7,7 @@
 // Threads:  as for any object.
 // Locks:    none.
 // Python:   pickling, the wrapped callable and importing run code, in the interpreter that is named.
-// See:      API.md, "Names"; Lib/test/test_sharing/test_copies.py.
+// See:      Doc/sharing.md, "Copies instead of proxies"; Lib/test/test_sharing/test_copies.py.
 
 #include "pyshared_transit.hpp"
 

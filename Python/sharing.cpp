@@ -3,7 +3,7 @@
 //
 // Threads:  a parcel belongs to one thread.
 // Locks:    none held while Python can run.
-// See:      API.md, "How a proxy behaves", 2; Lib/test/test_sharing/test_values.py.
+// See:      Doc/sharing.md, "What crosses, and how"; Lib/test/test_sharing/test_values.py.
 
 #include "pyshared_arguments.hpp"
 

@@ -88,7 +88,7 @@ struct ProxyObject {
     UseCount uses;
     Flag armed;                     // fresh from share(): entering it opens a scope
     bool in_table;                  // local lock
-    Flag has_scope;                 // entered while armed: see open_with()
+    Flag has_scope;                 // entered while armed: see sharedwith.cpp
     SharedCell *cell;               // one handle, until released and out of use
     vectorcallfunc vectorcall;
     PyObject *weakrefs;
@@ -184,7 +184,7 @@ private:
     const bool in_use_;
 };
 
-// Give up the proxy's hold (API.md, release()).
+// Give up the proxy's hold (Doc/api.md, release()).
 // Tstate: attached to the proxy's interpreter.
 void release_proxy(ProxyObject &proxy);
 

@@ -25,7 +25,7 @@ from layout import BuildDir, BuildError, PATCHES, run_main
 FIELDS = ("Description", "Author", "Forwarded", "Last-Update", "X-Hook", "X-Test", "X-Drop-When")
 NAME = re.compile(r"\d{4}-[a-z0-9][a-z0-9-]*\.patch")
 HOOK_CALL = re.compile(rb"\b_PyShared_(\w+)\(")
-LINE_LIMIT = 400        # of the whole series; ARCHITECTURE.md
+LINE_LIMIT = 400        # of the whole series; see Doc/internals/base.md
 
 
 def check_header(patch):
