@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run the C++ tests under valgrind and tell what memory they lose or misuse.
 
-    Tools/base/leaks.py [--build-dir build] [TEST...]
+    Tools/base/leaks.py [--build-dir build] [--filter TESTS] [TEST...]
 
 A test is a program in cmake/Tests; without any, all run.  Python objects are allocated with malloc
 (PYTHONMALLOC), so that each is seen.  Every error counts: misuse, and memory that is lost.  Memory
