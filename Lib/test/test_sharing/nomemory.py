@@ -25,7 +25,7 @@ import _testcapi
 from concurrent.interpreters import ShareScope, SharedObjectProxy, share
 
 from . import residents
-from .residents import Box
+from .residents import Box, cells_live
 from .subjects import Color
 from .support import close
 
@@ -197,10 +197,6 @@ def is_exhausted():
     except MemoryError:
         return True
     return False
-
-
-def cells_live():
-    return interpreters.share_stats()['cells_live']
 
 
 # Bodies: values

@@ -138,6 +138,10 @@ class PerThread:
         return len(cls.living)
 
 
+def cells_live():
+    return interpreters.share_stats()['cells_live']
+
+
 def list_type():
     return list
 

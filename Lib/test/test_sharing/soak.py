@@ -21,7 +21,7 @@ from concurrent.interpreters import DeadProxyError, InterpreterError, ShareScope
 from test.support import Py_GIL_DISABLED, check_sanitizer
 
 from . import residents
-from .residents import Box
+from .residents import Box, cells_live
 
 
 PARTS = {}
@@ -31,10 +31,6 @@ def part(function):
     """Register a part: a generator of how much is done, from 0 to 1, which returns what to print."""
     PARTS[function.__name__] = function
     return function
-
-
-def cells_live():
-    return interpreters.share_stats()['cells_live']
 
 
 def rss():

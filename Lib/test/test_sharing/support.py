@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from test.support import check_sanitizer, threading_helper
 
 from . import operations
+from .residents import cells_live
 
 #: A small stack for a thread, with room to destroy what died near its end.  ThreadSanitizer needs
 #: part of a stack itself, and larger frames.
@@ -27,10 +28,6 @@ class _Main:
 
 
 MAIN = _Main()
-
-
-def cells_live():
-    return interpreters.share_stats()['cells_live']
 
 
 def settle(places, goal):

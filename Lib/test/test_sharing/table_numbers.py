@@ -1,6 +1,6 @@
 """Operations of the tests' table: numbers."""
 
-from .grouping import ALIVE, COMPARISON, HOME, NATIVE_OR_HOME, REFLECTED_COMPARISON, SYMBOLS, group
+from .grouping import ALIVE, COMPARISON, NATIVE_OR_HOME, REFLECTED_COMPARISON, SYMBOLS, group
 
 ARITHMETIC = '\n'.join([
     *(f'x {symbol} y' for symbol in SYMBOLS), 'divmod(x, y)', 'pow(x, y)',

@@ -93,10 +93,6 @@ def echo(value):
     return value
 
 
-def describe_argument(value):
-    return type(value).__name__, str(value)
-
-
 def wrapped(source):
     return SharedObjectProxy(made(source))
 

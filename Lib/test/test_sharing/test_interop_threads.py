@@ -6,11 +6,8 @@ import time
 import unittest
 from concurrent.interpreters import SharedObjectProxy
 
+from .residents import wrapped
 from .support import MAIN, SharingTestCase
-
-
-def made(function, /, *args):
-    return SharedObjectProxy(function(*args))
 
 
 def taken_lock(name):
@@ -108,7 +105,7 @@ class BlockingTest(SharingTestCase):
 
     def check(self, name, owner, blocked, releasing):
         make, block, release, expected = PRIMITIVES[name]
-        subject = owner.call(made, *make())
+        subject = owner.call(wrapped, *make())
         entered = threading.Event()
         outcome = []
 
@@ -136,7 +133,7 @@ class BlockingTest(SharingTestCase):
                                           (self.subs[0], MAIN, self.subs[1]),
                                           (MAIN, self.subs[0], self.subs[1])):
             with self.subTest(owner=owner, blocked=blocked, releasing=releasing):
-                lock = owner.call(made, threading.RLock)
+                lock = owner.call(wrapped, threading.RLock)
                 lock.acquire()
                 entered, outcome = threading.Event(), []
 
@@ -151,7 +148,7 @@ class BlockingTest(SharingTestCase):
                 self.assertEqual(outcome, [True])
 
     def test_rlock_of_another_interpreter_belongs_to_the_thread(self):
-        lock = self.sub.call(made, threading.RLock)
+        lock = self.sub.call(wrapped, threading.RLock)
         for place in MAIN, self.subs[1]:
             with lock:
                 place.call(nested, lock)

@@ -297,10 +297,6 @@ def share_for_ever():
     return proxy
 
 
-def is_immortal(proxy):
-    return sys._is_immortal(proxy)
-
-
 class ForeverTest(SharingTestCase):
 
     def test_proxy_is_immortal_and_lives_until_its_owner_ends(self):
