@@ -333,7 +333,7 @@ class Mortal:
 
 class Nursery:
 
-    busy = made_one = False
+    busy = False
 
     def use(self, reports):
         self.reports = reports
@@ -344,6 +344,7 @@ class Nursery:
 
     def spin(self):
         """Keep the interpreter's lock, and run Python code; report that after each make()."""
+        self.made_one = False
         self.busy = True
         while self.busy:
             if self.made_one:
