@@ -463,6 +463,7 @@ void _PyShared_InterpreterFini(PyInterpreterState *interp)
     Owner *owner = owner_of(interp);
     if (owner != nullptr) {
         forget_names(*owner);
+        owner->strings.clear();
         Py_CLEAR(owner->dead_proxy_error);
         Py_CLEAR(owner->remote_error);
         Py_CLEAR(owner->remote_traceback);

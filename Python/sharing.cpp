@@ -79,7 +79,7 @@ Py_UCS4 largest_character(uint8_t kind)
     }
 }
 
-PyObject *make_string(uint8_t kind, const void *characters, Py_ssize_t size)
+[[gnu::noinline]] PyObject *make_string(uint8_t kind, const void *characters, Py_ssize_t size)
 {
     PyObject *string = PyUnicode_New(size, largest_character(kind));
     if (string != nullptr) {
@@ -88,7 +88,27 @@ PyObject *make_string(uint8_t kind, const void *characters, Py_ssize_t size)
     return string;
 }
 
-PyObject *make_big_integer(bool negative, const void *digits, Py_ssize_t count)
+// One that was not here lately.
+[[gnu::noinline]] PyObject *make_short_string(Owner &here, const void *characters, Py_ssize_t size)
+{
+    PyObject *string = make_string(0, characters, size);
+    if (string != nullptr && !here.retired) {
+        here.strings.keep(string);
+    }
+    return string;
+}
+
+[[gnu::noinline]] PyObject *receive_string(uint8_t kind, const void *bytes, Py_ssize_t size)
+{
+    if (kind != 0 || !StringCache::takes(size)) {
+        return make_string(kind, bytes, size);
+    }
+    Owner &here = *owner_of(_PyThreadState_GET());
+    PyObject *known = here.strings.find(static_cast<const char *>(bytes), size);
+    return known != nullptr ? Py_NewRef(known) : make_short_string(here, bytes, size);
+}
+
+[[gnu::noinline]] PyObject *make_big_integer(bool negative, const void *digits, Py_ssize_t count)
 {
     void *target;
     PyLongWriter *writer = PyLongWriter_Create(negative, count, &target);
@@ -135,7 +155,7 @@ void Parcel::drop_all()
 
 // Packing
 
-bool Parcel::grow()
+[[gnu::noinline]] bool Parcel::grow()
 {
     auto *larger = static_cast<Node *>(PyMem_RawMalloc(2 * capacity_ * sizeof(Node)));
     if (larger == nullptr) {
@@ -186,11 +206,11 @@ int Parcel::pack_any(PyObject *value)
     if (type == &PyLong_Type) {
         return pack_integer(value);
     }
+    if (type == &PyUnicode_Type) {
+        return _Py_IsStaticImmortal(value) ? pack_immortal(value) : pack_string(value);
+    }
     if (is_singleton(value) || is_static_value(value)) {
         return pack_immortal(value);
-    }
-    if (type == &PyUnicode_Type) {
-        return pack_string(value);
     }
     if (type == &PySharedObjectProxy_Type) {
         return pack_proxy(value);
@@ -259,49 +279,49 @@ int Parcel::pack_integer(PyObject *value)
 
 int Parcel::pack_string(PyObject *value)
 {
-    auto kind = static_cast<uint8_t>(PyUnicode_KIND(value));
     Py_ssize_t length = PyUnicode_GET_LENGTH(value);
+    if (PyUnicode_IS_COMPACT_ASCII(value)) [[likely]] {
+        return pack_bytes(value, Kind::kString, 0, PyUnicode_1BYTE_DATA(value), length, length);
+    }
+    auto kind = static_cast<uint8_t>(PyUnicode_KIND(value));
     uint8_t detail = PyUnicode_IS_ASCII(value) ? 0 : kind;
     return pack_bytes(value, Kind::kString, detail, PyUnicode_DATA(value), length, length * kind);
+}
+
+// The bytes of the last node are the value's, which may be gone before they are unpacked.
+int Parcel::make_last(Node &node, PyObject *value, Py_ssize_t size)
+{
+    size_t used = bytes_used_;
+    if (size <= static_cast<Py_ssize_t>(kInlineBytes - used)) {
+        node.bytes = std::memcpy(inline_bytes_ + used, node.bytes, size);
+        bytes_used_ = static_cast<uint32_t>((used + size + 7) & ~size_t{7});
+        return 0;
+    }
+    if (size >= kKeepFrom) {
+        return keep(Py_NewRef(value), nullptr);
+    }
+    void *copy = PyMem_RawMalloc(size);
+    if (copy == nullptr) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    node.bytes = std::memcpy(copy, node.bytes, size);
+    node.owns_bytes = true;
+    ++owned_;
+    return 0;
 }
 
 int Parcel::pack_bytes(PyObject *value, Kind kind, uint8_t detail, const void *bytes,
                        Py_ssize_t size, Py_ssize_t byte_size)
 {
-    bool own = false;
-    if (lifetime_ == Lifetime::kMayEnd) {
-        size_t used = bytes_used_;
-        if (byte_size <= static_cast<Py_ssize_t>(kInlineBytes - used)) {
-            std::memcpy(inline_bytes_ + used, bytes, byte_size);
-            bytes = inline_bytes_ + used;
-            bytes_used_ = static_cast<uint32_t>((used + byte_size + 7) & ~size_t{7});
-        }
-        else if (byte_size < kKeepFrom) {
-            void *copy = PyMem_RawMalloc(byte_size);
-            if (copy == nullptr) {
-                PyErr_NoMemory();
-                return -1;
-            }
-            bytes = std::memcpy(copy, bytes, byte_size);
-            own = true;
-        }
-        else if (keep(Py_NewRef(value), nullptr) < 0) {
-            return -1;
-        }
-    }
     Node *node = append(kind);
     if (node == nullptr) {
-        if (own) {
-            PyMem_RawFree(const_cast<void *>(bytes));
-        }
         return -1;
     }
     node->detail = detail;
     node->size = size;
     node->bytes = bytes;
-    node->owns_bytes = own;
-    owned_ += own;
-    return 0;
+    return lifetime_ == Lifetime::kOutlives ? 0 : make_last(*node, value, byte_size);
 }
 
 int Parcel::pack_items(Kind kind, PyObject *const *items, Py_ssize_t size)
@@ -513,7 +533,7 @@ PyObject *Parcel::unpack_node(Node &node)
     case Kind::kComplex:
         return PyComplex_FromDoubles(node.number, node.number2);
     case Kind::kString:
-        return make_string(node.detail, node.bytes, node.size);
+        return receive_string(node.detail, node.bytes, node.size);
     case Kind::kBytes:
         return PyBytes_FromStringAndSize(static_cast<const char *>(node.bytes), node.size);
     case Kind::kTuple:

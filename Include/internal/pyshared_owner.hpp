@@ -21,6 +21,7 @@
 #include "pyshared_cell.hpp"
 #include "pyshared_guards.hpp"
 #include "pyshared_methods.hpp"
+#include "pyshared_strings.hpp"
 #include "pyshared_table.hpp"
 #include "pyshared_typecache.hpp"
 
@@ -148,6 +149,7 @@ struct Owner {
 #ifndef Py_GIL_DISABLED
     MethodCache methods;
 #endif
+    StringCache strings;
     DropTargets dropped;
     int looks = 0;                              // how often it looked after those in vain
     OpenWith *open_withs = nullptr;

@@ -31,7 +31,7 @@ OPERATIONS = 2000                # of each statement
 # the GIL, clang -O3.
 BOUNDS = {
     'p.inc(1)': 3400, 'p.n': 1950, 'l[3]': 1850, 'len(l)': 1450, '1050 in s': 1950,
-    'f(1)': 2400, 'f(x=1)': 2650, 'f(25 characters)': 3400, 'a step of "for x in p"': 1550,
+    'f(1)': 2400, 'f(x=1)': 2650, 'f(25 characters)': 2950, 'a step of "for x in p"': 1550,
     'p.child, seen before': 2350, 'KeyError': 6700,
 }
 

@@ -165,6 +165,29 @@ def send_nested(function, depth, wrapper='tuple'):
     return depth
 
 
+def alike():
+    """Strings, among them many of one length that begin and end alike."""
+    for size in range(70):
+        yield from (f'{"-" * size}', f'{"-" * size}é', f'{"-" * size}\0')
+    for n in range(200):
+        yield from (f'key{n}', f'beginning{n:03}end......', f'{n:02x}', f'{"-" * 30}{n:08}{"-" * 25}')
+
+
+def send_again_and_again(function):
+    """What did not come back as it was sent, alone or twice in a tuple."""
+    return [text for _ in range(3) for text in alike()
+            if function(text) != text or function((text, 0, text)) != (text, 0, text)]
+
+
+def count_alike(strings):
+    return sum(strings.get(text) == text for text in alike())
+
+
+def fetch_again_and_again(function):
+    strings = {text: text for text in alike()}
+    return [function(strings) for _ in range(2)] == [len(strings)] * 2
+
+
 class ValuesTest:
 
     def function(self, name):
@@ -188,6 +211,14 @@ class ValuesTest:
 
     def test_common_result_is_the_same_object(self):
         self.check_all(fetch_common, 'made', COMMON, True)
+
+    def test_strings_that_are_alike_arrive_exactly(self):
+        function = self.function('identity')
+        self.assertEqual(self.caller().call(send_again_and_again, function), [])
+
+    def test_strings_find_the_keys_that_they_equal(self):
+        function = self.function('count_alike')
+        self.assertTrue(self.caller().call(fetch_again_and_again, function))
 
     def test_other_argument_is_a_proxy(self):
         self.check_all(send_wrapped, 'is_proxy', WRAPPED, True)
