@@ -12,11 +12,11 @@
 #include "pyshared_entry.hpp"
 
 #include "pyshared_fork.hpp"
+#include "pyshared_gil.hpp"
 #include "pyshared_guards.hpp"
 #include "pyshared_scope.hpp"
 #include "pyshared_signal.hpp"
 
-#include "pycore_gil.h"
 #include "pycore_pylifecycle.h"
 
 #include <atomic>
@@ -308,81 +308,6 @@ void delete_thread_state(PyThreadState *tstate)
     _PyThreadState_DeleteCurrent(tstate);
 }
 
-#ifndef Py_GIL_DISABLED
-// The GIL's fast path is an optional patch; `requires` tells whether it is there.
-
-template <class Gil> bool is_held(const Gil &gil)
-{
-    if constexpr (requires { gil.shared_locked; }) {
-        return _Py_atomic_load_int_relaxed(&gil.shared_locked) != 0;
-    }
-    else {
-        return _Py_atomic_load_int_relaxed(&gil.locked) != 0;
-    }
-}
-
-// Locks: the GIL's mutex, so that nobody drops or takes the GIL until it is unlocked.
-template <class Gil> void keep_by_mutex(Gil *gil)
-{
-    if constexpr (requires { _PyShared_GIL_ByMutex(gil); }) {
-        _PyShared_GIL_ByMutex(gil);
-    }
-}
-
-void pause_processor()
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("isb");
-#endif
-}
-
-// Has nobody the GIL?  If not, whoever takes it next sees what this thread changed before.
-template <class Gil> bool is_free(const Gil &gil)
-{
-    if constexpr (requires { gil.shared_word; }) {
-        // Pairs with _PyShared_GIL_Take(), after which the release queue is looked at.
-        fence_after_change();
-        return _Py_atomic_load_uintptr_relaxed(&gil.shared_word) == _PyShared_GIL_FREE;
-    }
-    return false;
-}
-
-bool is_locked(const PyInterpreterState *interp)
-{
-    return is_held(*interp->ceval.gil);
-}
-
-// Set a bit of the eval breaker of the thread state that holds the interpreter's GIL, if any does
-// and `wanted` says so of it.  The GIL's mutex keeps the holder from going away meanwhile.
-template <class Wanted>
-void signal_holder(PyInterpreterState *interp, uintptr_t bit, Wanted wanted)
-{
-    _gil_runtime_state *gil = interp->ceval.gil;
-    pthread_mutex_lock(&gil->mutex);
-    keep_by_mutex(gil);
-    if (_Py_atomic_load_int_relaxed(&gil->locked)) {
-        auto *holder = static_cast<PyThreadState *>(
-            _Py_atomic_load_ptr_relaxed(&gil->last_holder));
-        if (wanted(holder)) {
-            _Py_set_eval_breaker_bit(holder, bit);
-        }
-    }
-    pthread_mutex_unlock(&gil->mutex);
-}
-#endif
-
-bool is_idle(const Owner &owner)
-{
-#ifdef Py_GIL_DISABLED
-    (void)owner;
-    return true;
-#else
-    return !is_locked(owner.interp);
-#endif
-}
-
 // What the base wants to be done there, such as freeing what a message was made of.
 bool has_pending_calls(const PyInterpreterState *interp)
 {
@@ -398,26 +323,8 @@ Attention attention_for(const Owner &owner)
     if (!releases && !has_pending_calls(owner.interp)) {
         return Attention::kNotWanted;
     }
-    return is_idle(owner) ? Attention::kWanted : Attention::kIfItStops;
+    return is_idle(owner.interp) ? Attention::kWanted : Attention::kIfItStops;
 }
-
-#ifndef Py_GIL_DISABLED
-// Most who hold the GIL of another interpreter are in and out before a thread could fall asleep and
-// be woken.  About a microsecond is what asking costs anyway.
-constexpr int kPatience = 40;
-
-// Wait a moment for the GIL.  Returns whether it was free.
-bool wait_briefly(const PyInterpreterState *interp)
-{
-    for (int i = 0; i < kPatience; ++i) {
-        if (!is_locked(interp)) {
-            return true;
-        }
-        pause_processor();
-    }
-    return false;
-}
-#endif
 
 // Of debug builds: a thread state that is being cleared runs destructors, which go elsewhere and come
 // back; an assertion of the base does not reckon with that.
@@ -437,12 +344,9 @@ void attach_even_if_finalizing(PyThreadState *tstate)
 // interval.
 void attach(PyThreadState *tstate)
 {
-#ifndef Py_GIL_DISABLED
-    if (is_locked(tstate->interp) && !wait_briefly(tstate->interp)) {
-        signal_holder(tstate->interp, _PY_GIL_DROP_REQUEST_BIT,
-                      [](const PyThreadState *) { return true; });
+    if (!is_idle(tstate->interp)) [[unlikely]] {
+        wait_or_ask(tstate->interp);
     }
-#endif
     attach_even_if_finalizing(tstate);
 }
 
@@ -704,15 +608,9 @@ void drain_if_idle_detached(Owner &owner, DropTargets &dropped)
 
 void request_safe_point(Owner &owner)
 {
-#ifdef Py_GIL_DISABLED
-    _Py_set_eval_breaker_bit_all(owner.interp, _PY_CALLS_TO_DO_BIT);
-#else
-    if (!is_free(*owner.interp->ceval.gil)) {
-        signal_holder(owner.interp, _PY_CALLS_TO_DO_BIT, [&](const PyThreadState *holder) {
-            return holder->interp == owner.interp;
-        });
+    if (!is_free(owner.interp)) {
+        signal_holder(owner.interp, _PY_CALLS_TO_DO_BIT, Holder::kOfTheInterpreter);
     }
-#endif
 }
 
 namespace {

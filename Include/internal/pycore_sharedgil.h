@@ -64,10 +64,12 @@ _PyShared_GIL_Init(struct _gil_runtime_state *gil)
     gil->shared_waiting = 0;
 }
 
-/* Take the GIL if it is there to be taken; `stale` are bits of the eval
-   breaker that asked something of an earlier turn. */
+/* Wait for a thread that may be out again at once; in vain, or in an ordinary
+   thread, which waits as the base does, returns 0. */
+extern int _PyShared_GIL_WaitBriefly(const struct _gil_runtime_state *gil);
+
 static inline int
-_PyShared_GIL_Take(struct _gil_runtime_state *gil, PyThreadState *tstate, uintptr_t stale)
+_PyShared_GIL_TryTake(struct _gil_runtime_state *gil, PyThreadState *tstate, uintptr_t stale)
 {
     if (_Py_atomic_load_uintptr_relaxed(&gil->shared_word) != _PyShared_GIL_FREE) {
         return 0;
@@ -85,6 +87,23 @@ _PyShared_GIL_Take(struct _gil_runtime_state *gil, PyThreadState *tstate, uintpt
     _Py_atomic_store_int_relaxed(&gil->locked, 1);
     _Py_atomic_store_int_relaxed(&gil->shared_locked, 1);
     return 1;
+}
+
+/* Take the GIL if it is there to be taken, or will be in a moment; `stale` are
+   bits of the eval breaker that asked something of an earlier turn. */
+static inline int
+_PyShared_GIL_Take(struct _gil_runtime_state *gil, PyThreadState *tstate, uintptr_t stale)
+{
+    for (int tries = 0; tries < 8; tries++) {
+        if (_PyShared_GIL_TryTake(gil, tstate, stale)) {
+            return 1;
+        }
+        if (_Py_atomic_load_uintptr_relaxed(&gil->shared_word) == _PyShared_GIL_BY_MUTEX
+            || !_PyShared_GIL_WaitBriefly(gil)) {
+            return 0;
+        }
+    }
+    return 0;
 }
 
 /* Drop the GIL if that concerns nobody. */

@@ -65,6 +65,7 @@ class Variant:
             settings["UBSAN_OPTIONS"] = "halt_on_error=1:print_stacktrace=1"
         if "--with-thread-sanitizer" in self.options:
             settings["TSAN_OPTIONS"] = ("handle_segv=0:history_size=4:second_deadlock_stack=1:"
+                                        "allocator_may_return_null=1:"
                                         f"die_after_fork=0:suppressions={self.suppressions()}")
         return settings
 

@@ -1,5 +1,6 @@
 """What crosses by itself arrives with its type and value; everything else as a proxy."""
 
+import functools
 import unittest
 from concurrent.interpreters import SharedObjectProxy
 from test.support import import_helper
@@ -120,9 +121,14 @@ def call_by_name(value, *, other=None):
     return value, other
 
 
+@functools.cache
+def kept_names(*sources):
+    return tuple(map(operations.evaluate, sources))
+
+
 def send_names_of_c_code(function, name, other):
     """Call with a tuple of names that the caller keeps, as C code may, and so may the owner."""
-    names = operations.evaluate(name), operations.evaluate(other)
+    names = kept_names(name, other)
     ctypes = import_helper.import_module('ctypes')
     prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_void_p,
                                   ctypes.c_size_t, ctypes.py_object)
