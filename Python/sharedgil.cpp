@@ -22,8 +22,8 @@ struct Patience {
     PyTime_t moment;        // nanoseconds before each look
     int looks;
 };
-constexpr Patience kPatient{1500, 6};
-constexpr Patience kImpatient{500, 1};
+constexpr Patience kPatient{2000, 5};
+constexpr Patience kImpatient{300, 1};
 
 constinit thread_local bool patient = false;
 
