@@ -497,11 +497,7 @@ PyObject *PyShared_Wrap(PyObject *object)
 int PyShared_IsAlive(PyObject *object)
 {
     ProxyObject *proxy = check_proxy(object, "is_alive");
-    if (proxy == nullptr) {
-        return -1;
-    }
-    ProxyUse use(*proxy);
-    return use && pyshared::is_alive(*proxy);
+    return proxy == nullptr ? -1 : pyshared::is_alive(*proxy);
 }
 
 }  // extern "C"

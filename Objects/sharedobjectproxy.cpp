@@ -130,12 +130,17 @@ PyObject *enter_in_table(Owner &here, ProxyObject *proxy)
     return reinterpret_cast<PyObject *>(first);
 }
 
-void remove_from_table(Owner &here, ProxyObject &proxy)
+void remove_lock_held(Owner &here, ProxyObject &proxy)
 {
-    LocalLock lock(here);
     if (std::exchange(proxy.in_table, false)) {
         here.proxies.remove(proxy);
     }
+}
+
+void remove_from_table(Owner &here, ProxyObject &proxy)
+{
+    LocalLock lock(here);
+    remove_lock_held(here, proxy);
 }
 
 void proxy_dealloc(PyObject *self)
@@ -157,21 +162,31 @@ void proxy_dealloc(PyObject *self)
 
 // The object is ours to visit if it belongs to this interpreter and the proxy's handle is all that
 // keeps it; otherwise others do, and it is a root.
+bool is_ours_to_visit(const SharedCell &cell)
+{
+    CellWord word = cell.load();
+    return cell.owner == owner_of(_PyInterpreterState_GET()) && word.handles() == 1 && !word.dead()
+           && !word.queued();
+}
+
 int proxy_traverse(PyObject *self, visitproc visit, void *arg)
 {
     SharedCell *cell = as_proxy(self)->cell;
-    if (cell != nullptr && cell->owner == owner_of(_PyInterpreterState_GET())) {
-        CellWord word = cell->load();
-        if (word.handles() == 1 && !word.dead() && !word.queued()) {
-            Py_VISIT(cell->object);
-        }
+    if (cell != nullptr && is_ours_to_visit(*cell)) {
+        Py_VISIT(cell->object);
     }
     return 0;
 }
 
+// Any other proxy closes no cycle, and what is garbage may still be found in the table: another
+// thread would be left with a released proxy.
 int proxy_clear(PyObject *self)
 {
-    release_proxy(*as_proxy(self));
+    ProxyObject &proxy = *as_proxy(self);
+    ProxyUse use(proxy);
+    if (use && is_ours_to_visit(*proxy.cell)) {
+        release_proxy(proxy);
+    }
     return 0;
 }
 
@@ -275,9 +290,10 @@ void raise_released(const ProxyObject &proxy)
     }
 }
 
-bool is_alive(const ProxyObject &proxy)
+bool is_alive(ProxyObject &proxy)
 {
-    if (proxy.uses.released() || proxy.cell == nullptr) {
+    ProxyUse use(proxy);
+    if (!use) {
         return false;
     }
     const SharedCell &cell = *proxy.cell;
@@ -310,14 +326,14 @@ void release_proxy(ProxyObject &proxy)
 void make_immortal(ProxyObject &proxy)
 {
     auto *object = reinterpret_cast<PyObject *>(&proxy);
+    Owner &here = *owner_of(_PyThreadState_GET());
+    LocalLock lock(here);
     if (_Py_IsImmortal(object)) {
         return;
     }
-    Owner &here = *owner_of(_PyThreadState_GET());
-    remove_from_table(here, proxy);
+    remove_lock_held(here, proxy);
     PyObject_GC_UnTrack(object);
     make_immortal(object);
-    LocalLock lock(here);
     proxy.next_in_bucket = std::exchange(here.immortal_proxies, &proxy);
 }
 

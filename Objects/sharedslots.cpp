@@ -4,7 +4,7 @@
 // Threads:  as for any object.
 // Locks:    none.
 // Python:   operations run the object's code in its owner.
-// See:      API.md, "How a proxy behaves"; Lib/test/test_sharing/test_operations.py.
+// See:      Doc/sharing.md, "How a proxy behaves"; Lib/test/test_sharing/test_operations.py.
 
 #include "pyshared_slots.hpp"
 
@@ -659,7 +659,7 @@ PyObject *proxy_compare(PyObject *self, PyObject *other, int op)
 
 PyObject *proxy_repr(PyObject *self)
 {
-    const ProxyObject &proxy = *as_proxy(self);
+    ProxyObject &proxy = *as_proxy(self);
     if (is_alive(proxy)) {
         PyObject *text = on_object<object_repr>(self);
         PyObject *error = dead_proxy_error(*owner_of(_PyThreadState_GET()));
@@ -669,8 +669,8 @@ PyObject *proxy_repr(PyObject *self)
         }
         PyErr_Clear();
     }
-    Ref text = Ref::steal(proxy.cell == nullptr ? describe_released(proxy)
-                                                : describe_dead(*proxy.cell));
+    ProxyUse use(proxy);
+    Ref text = Ref::steal(use ? describe_dead(*proxy.cell) : describe_released(proxy));
     return text ? PyUnicode_FromFormat("<%U>", text.get()) : nullptr;
 }
 

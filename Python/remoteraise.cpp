@@ -254,7 +254,9 @@ PyObject *receive_home(Parcel &parcel)
         return nullptr;
     }
     if (!PyExceptionInstance_Check(exception.get())) {
-        raise_dead(*as_proxy(exception.get())->cell);
+        ProxyObject &proxy = *as_proxy(exception.get());
+        ProxyUse use(proxy);
+        use ? raise_dead(*proxy.cell) : raise_released(proxy);
         return nullptr;
     }
     if (add_notes(exception.get(), notes.get()) < 0) {

@@ -117,7 +117,8 @@ int proxy_to_data(PyThreadState *tstate, PyObject *object, _PyXIData_t *xidata)
 {
     ProxyObject &proxy = *as_proxy(object);
     proxy.armed.clear();
-    if (proxy.uses.released()) {
+    ProxyUse use(proxy);
+    if (!use) {
         raise_released(proxy);
         return -1;
     }
@@ -317,7 +318,8 @@ PyObject *reduce_in_pickle_session(PyObject *object)
 {
     ProxyObject &proxy = *as_proxy(object);
     proxy.armed.clear();
-    if (proxy.uses.released()) {
+    ProxyUse use(proxy);
+    if (!use) {
         raise_released(proxy);
         return nullptr;
     }

@@ -2,7 +2,7 @@
 // Values on their way from one interpreter to another.
 //
 // A parcel is packed while attached to the sender and unpacked while attached to the receiver.  It
-// is the one place that knows the chain by which values cross (API.md, "How a proxy behaves", 2).
+// is the one place that knows the chain by which values cross (Doc/sharing.md, "What crosses, and how").
 //
 // What a packed value refers to, and who keeps that alive:
 //

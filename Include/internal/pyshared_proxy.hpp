@@ -146,8 +146,8 @@ enum class Arming : uint8_t { kPlain, kArmed };
 void raise_released(const ProxyObject &proxy);
 
 // Is the proxy usable, as far as can be told without entering the owner?
-// Tstate: attached; on free-threaded builds the proxy is in use.
-bool is_alive(const ProxyObject &proxy);
+// Tstate: attached.
+bool is_alive(ProxyObject &proxy);
 
 // The owner of a proxy that is usable, as far as can be told without entering it; or null.
 const Owner *owner_if_alive(ProxyObject &proxy);

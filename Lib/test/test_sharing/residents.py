@@ -239,6 +239,24 @@ def wrapped_boxes(count):
     return tuple(map(SharedObjectProxy, map(Box, range(count))))
 
 
+def share_forever_twice(proxies):
+    """Two threads make each of the proxies immortal, at the same time if they can."""
+    reached = [0, 0]
+
+    def share_each(index):
+        for number, proxy in enumerate(proxies):
+            reached[index] = number
+            while reached[1 - index] < number:
+                time.sleep(0)
+            interpreters.share_forever(proxy)
+        reached[index] = len(proxies)
+    threads = [threading.Thread(target=share_each, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def keep(name, value):
     kept[name] = value
 

@@ -3,10 +3,13 @@
 import contextvars
 import gc
 import random
+import sys
 import threading
+import time
 import unittest
 from concurrent import interpreters
 from concurrent.interpreters import SharedObjectProxy
+from test import support
 from test.support import threading_helper
 
 from . import residents
@@ -269,7 +272,8 @@ class StressTests(SharingTestCase):
                 self.assertGreaterEqual(taken, self.STEPS // 8, results)
 
     def test_use_while_another_thread_releases(self):
-        # On free-threaded builds both are at it at the same time.
+        # On free-threaded builds they are at one proxy at the same time.
+        queue = interpreters.create_queue()
         other = self.subs[1].call(residents.wrapped, Box)
         uses = {
             'method': lambda proxy: proxy.set(1),
@@ -279,20 +283,64 @@ class StressTests(SharingTestCase):
             'share': interpreters.share,
             'share_token': interpreters.share_token,
             'len': len,
+            'repr': repr,
+            'queue': lambda proxy: (queue.put(proxy), queue.get()),
+            'pickle': lambda proxy: (queue.put([proxy]), queue.get()),
         }
-        barrier = threading.Barrier(2)
 
-        def work(index, function, proxies):
-            barrier.wait(30)
-            for proxy in proxies:
-                residents.raised_by((function, interpreters.release)[index], proxy)
+        def work(index, function, proxies, reached):
+            for number, proxy in enumerate(proxies):
+                if index == 0:
+                    reached[0] = number
+                    while interpreters.is_alive(proxy):
+                        residents.raised_by(function, proxy)
+                    residents.raised_by(function, proxy)
+                else:
+                    while reached[0] < number:
+                        time.sleep(0)
+                    interpreters.release(proxy)
             return 'done'
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
+        support.setswitchinterval(1e-5)
         for name, function in uses.items():
             with self.subTest(name):
-                for _ in range(20):
+                for _ in range(10):
                     proxies = self.sub.call(residents.wrapped_boxes, 100)
-                    self.assertEqual(run_threads(2, work, function, proxies), ['done'] * 2)
-                    self.assertEqual(set(map(interpreters.is_alive, proxies)), {False})
+                    self.assertEqual(run_threads(2, work, function, proxies, [-1]), ['done'] * 2)
+
+    def test_what_arrives_during_a_collection_can_be_used(self):
+        # The collector finds a proxy unreachable, and meanwhile another thread is given it.
+        box = self.sub.call(residents.wrapped, Box)
+        box.value = self.sub.call(residents.wrapped, Box)
+        finished = threading.Event()
+
+        def work(index):
+            if index == 0:
+                for _ in range(100):
+                    make_garbage(box.value)
+                    gc.collect(0)
+                finished.set()
+            while not finished.is_set():
+                self.assertIsNone(box.value.value)
+            return 'done'
+
+        def make_garbage(proxy):
+            chain = [proxy]
+            first = chain
+            for _ in range(2000):
+                chain = [chain]
+            first.append(chain)
+        gc.freeze()
+        self.addCleanup(gc.unfreeze)
+        self.assertEqual(run_threads(2, work), ['done'] * 2)
+
+    def test_threads_share_the_same_proxies_for_good(self):
+        # Once they end with their interpreter, each is freed once.
+        user = self.new_interpreter()
+        user.call(residents.share_forever_twice, self.sub.call(residents.wrapped_boxes, 2000))
+        held = cells_live()
+        user.close()
+        self.assertLessEqual(cells_live(), held - 2000)
 
     def test_random_sharing_and_dropping_leaves_nothing(self):
         boxes = tuple(sub.call(residents.wrapped, Box) for sub in self.subs)
