@@ -258,6 +258,20 @@ void receive(const Step &step, Slot &slot, Ref object, Value value)
     put(slot, std::move(object), value);
 }
 
+// Of the interpreter that is there, if it has not ended.
+void empty_boxes_of(size_t place)
+{
+    if (place != kPlaces) {
+        Inside there(places[place]);
+        define("empty_boxes()");
+    }
+    for (auto &[_, box] : boxes) {
+        if (box.place == place) {
+            box.kept.fragile = box.kept.emptied = true;
+        }
+    }
+}
+
 void keep(const Step &step)
 {
     if (step.from.object == nullptr || step.beside.object == nullptr) {
@@ -273,10 +287,7 @@ void keep(const Step &step)
         check_dead(fragile || old.fragile);
         // It ran or it did not: empty the box for certain.
         mark_fragile(stored.number);
-        define("empty_boxes()");
-        for (auto &[_, box] : boxes) {
-            box.kept.fragile = box.kept.emptied = true;
-        }
+        empty_boxes_of(boxes.at(step.from.value.number).place);
         return;
     }
     kept = stored;
