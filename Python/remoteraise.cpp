@@ -256,7 +256,12 @@ PyObject *receive_home(Parcel &parcel)
     if (!PyExceptionInstance_Check(exception.get())) {
         ProxyObject &proxy = *as_proxy(exception.get());
         ProxyUse use(proxy);
-        use ? raise_dead(*proxy.cell) : raise_released(proxy);
+        if (use) {
+            raise_dead(*proxy.cell);
+        }
+        else {
+            raise_released(proxy);
+        }
         return nullptr;
     }
     if (add_notes(exception.get(), notes.get()) < 0) {

@@ -10,6 +10,8 @@
 #include "pyshared_entry.hpp"
 #include "pyshared_owner.hpp"
 
+#include <pthread.h>
+
 namespace pyshared {
 namespace {
 
@@ -54,17 +56,18 @@ void pause_processor()
 #endif
 }
 
+// Ends at once without a clock.
 void pause_for(PyTime_t moment)
 {
-    PyTime_t now;
-    (void)PyTime_MonotonicRaw(&now);
-    const PyTime_t end = now + moment;
-    while (now < end) {
+    PyTime_t start, now;
+    if (PyTime_MonotonicRaw(&start) < 0) {
+        return;
+    }
+    do {
         for (int i = 0; i < 8; ++i) {
             pause_processor();
         }
-        (void)PyTime_MonotonicRaw(&now);
-    }
+    } while (PyTime_MonotonicRaw(&now) == 0 && now - start < moment);
 }
 
 // Returns whether it was seen free.

@@ -28,14 +28,12 @@ bool is_singleton(PyObject *value)
            || value == Py_NotImplemented;
 }
 
-// Exactly a type whose static instances are immortal and immutable: small ints, one-character and
-// predefined strings, the empty bytes and tuple.
+// Exactly a type whose static instances are immortal and immutable: the empty bytes and tuple.  So are
+// small ints, which cross as numbers, and one-character and predefined strings: see pack_string().
 bool is_static_value(PyObject *value)
 {
     PyTypeObject *type = Py_TYPE(value);
-    return _Py_IsStaticImmortal(value)
-           && (type == &PyLong_Type || type == &PyUnicode_Type || type == &PyBytes_Type
-               || type == &PyTuple_Type);
+    return _Py_IsStaticImmortal(value) && (type == &PyBytes_Type || type == &PyTuple_Type);
 }
 
 // The object's __share__, bound, looked up on its type; or null without an exception.
@@ -78,6 +76,8 @@ Py_UCS4 largest_character(uint8_t kind)
         return 0x10ffff;
     }
 }
+
+// What is not inlined here would have its callers save registers that they mostly do not need.
 
 [[gnu::noinline]] PyObject *make_string(uint8_t kind, const void *characters, Py_ssize_t size)
 {
@@ -207,7 +207,7 @@ int Parcel::pack_any(PyObject *value)
         return pack_integer(value);
     }
     if (type == &PyUnicode_Type) {
-        return _Py_IsStaticImmortal(value) ? pack_immortal(value) : pack_string(value);
+        return pack_string(value);
     }
     if (is_singleton(value) || is_static_value(value)) {
         return pack_immortal(value);
@@ -279,17 +279,20 @@ int Parcel::pack_integer(PyObject *value)
 
 int Parcel::pack_string(PyObject *value)
 {
+    if (_Py_IsStaticImmortal(value)) {
+        return pack_immortal(value);
+    }
     Py_ssize_t length = PyUnicode_GET_LENGTH(value);
     if (PyUnicode_IS_COMPACT_ASCII(value)) [[likely]] {
         return pack_bytes(value, Kind::kString, 0, PyUnicode_1BYTE_DATA(value), length, length);
     }
     auto kind = static_cast<uint8_t>(PyUnicode_KIND(value));
-    uint8_t detail = PyUnicode_IS_ASCII(value) ? 0 : kind;
-    return pack_bytes(value, Kind::kString, detail, PyUnicode_DATA(value), length, length * kind);
+    return pack_bytes(value, Kind::kString, kind, PyUnicode_DATA(value), length, length * kind);
 }
 
-// The bytes of the last node are the value's, which may be gone before they are unpacked.
-int Parcel::make_last(Node &node, PyObject *value, Py_ssize_t size)
+// See that the node's bytes, which are the value's, stay until they are unpacked.
+// Tstate: attached to the sender.  Errors: -1 with MemoryError; the node owns nothing.
+int Parcel::keep_bytes(Node &node, PyObject *value, Py_ssize_t size)
 {
     size_t used = bytes_used_;
     if (size <= static_cast<Py_ssize_t>(kInlineBytes - used)) {
@@ -321,7 +324,7 @@ int Parcel::pack_bytes(PyObject *value, Kind kind, uint8_t detail, const void *b
     node->detail = detail;
     node->size = size;
     node->bytes = bytes;
-    return lifetime_ == Lifetime::kOutlives ? 0 : make_last(*node, value, byte_size);
+    return lifetime_ == Lifetime::kOutlives ? 0 : keep_bytes(*node, value, byte_size);
 }
 
 int Parcel::pack_items(Kind kind, PyObject *const *items, Py_ssize_t size)

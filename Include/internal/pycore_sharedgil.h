@@ -64,10 +64,17 @@ _PyShared_GIL_Init(struct _gil_runtime_state *gil)
     gil->shared_waiting = 0;
 }
 
-/* Wait for a thread that may be out again at once; in vain, or in an ordinary
-   thread, which waits as the base does, returns 0. */
+/* How often a thread may see the GIL free and then lose the race for it. */
+#define _PyShared_GIL_MOST_RACES 8
+
+/* Wait for a thread that may be out again at once.  Returns whether the GIL was
+   seen free: not if that was in vain, nor in a thread that is in no call from
+   another interpreter, which waits as the base does.
+   Tstate: none attached.  The GIL's interpreter stays meanwhile. */
 extern int _PyShared_GIL_WaitBriefly(const struct _gil_runtime_state *gil);
 
+/* Take the GIL if it is there to be taken; `stale` are bits of the eval breaker
+   that asked something of an earlier turn. */
 static inline int
 _PyShared_GIL_TryTake(struct _gil_runtime_state *gil, PyThreadState *tstate, uintptr_t stale)
 {
@@ -89,12 +96,11 @@ _PyShared_GIL_TryTake(struct _gil_runtime_state *gil, PyThreadState *tstate, uin
     return 1;
 }
 
-/* Take the GIL if it is there to be taken, or will be in a moment; `stale` are
-   bits of the eval breaker that asked something of an earlier turn. */
+/* The same if it is there, or will be in a moment. */
 static inline int
 _PyShared_GIL_Take(struct _gil_runtime_state *gil, PyThreadState *tstate, uintptr_t stale)
 {
-    for (int tries = 0; tries < 8; tries++) {
+    for (int races = 0; races < _PyShared_GIL_MOST_RACES; races++) {
         if (_PyShared_GIL_TryTake(gil, tstate, stale)) {
             return 1;
         }

@@ -18,6 +18,8 @@
 
 namespace pyshared {
 
+// Does anybody have the GIL?  Other builds than free-threaded ones.
+// Tstate: any.
 template <class Gil> bool is_held(const Gil &gil)
 {
     if constexpr (requires { gil.shared_locked; }) {

@@ -197,7 +197,7 @@ private:
     int pack_string(PyObject *value);
     int pack_bytes(PyObject *value, Kind kind, uint8_t detail, const void *bytes, Py_ssize_t size,
                    Py_ssize_t byte_size);
-    int make_last(Node &node, PyObject *value, Py_ssize_t size);
+    int keep_bytes(Node &node, PyObject *value, Py_ssize_t size);
     int pack_items(Kind kind, PyObject *const *items, Py_ssize_t size);
     int pack_frozenset(PyObject *value);
     int pack_attributes(Kind kind, PyObject *value);

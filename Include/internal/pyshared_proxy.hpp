@@ -150,6 +150,7 @@ void raise_released(const ProxyObject &proxy);
 bool is_alive(ProxyObject &proxy);
 
 // The owner of a proxy that is usable, as far as can be told without entering it; or null.
+// Tstate: attached.  Refs: none: another thread may release the proxy, so only the address counts.
 const Owner *owner_if_alive(ProxyObject &proxy);
 
 // Give up the proxy's handle, if it has one still.

@@ -10,6 +10,7 @@ take so much memory and no more, so that programs that never have enough end.
 """
 
 import argparse
+import importlib.util
 import resource
 import subprocess
 import sys
@@ -132,6 +133,8 @@ def watch(arguments):
 
 def main():
     arguments = parse_arguments()
+    if importlib.util.find_spec('_sharedobjects') is None:
+        sys.exit(f'{sys.executable} shares no objects: run this with build/python, or make fuzz')
     if arguments.here:
         run_here(arguments)
         return 0

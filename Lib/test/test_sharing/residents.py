@@ -244,12 +244,14 @@ def share_forever_twice(proxies):
     reached = [0, 0]
 
     def share_each(index):
-        for number, proxy in enumerate(proxies):
-            reached[index] = number
-            while reached[1 - index] < number:
-                time.sleep(0)
-            interpreters.share_forever(proxy)
-        reached[index] = len(proxies)
+        try:
+            for number, proxy in enumerate(proxies):
+                reached[index] = number
+                while reached[1 - index] < number:
+                    time.sleep(0)
+                interpreters.share_forever(proxy)
+        finally:
+            reached[index] = len(proxies)
     threads = [threading.Thread(target=share_each, args=(i,)) for i in range(2)]
     for thread in threads:
         thread.start()
