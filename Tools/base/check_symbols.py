@@ -4,8 +4,7 @@
   - neither the interpreter nor a shared libpython needs libc++, libstdc++ or libunwind
   - no C++ name is visible from outside: nothing exported starts with _Z, but for a sanitizer's
     runtime, and our object defines only Py... and _Py... globally
-  - CPython's own two checks pass: Tools/build/smelly.py (names of exported symbols) and
-    Tools/build/stable_abi.py (the stable ABI)
+  - CPython's own check of the names of exported symbols passes: Tools/build/smelly.py
 """
 
 import argparse
@@ -13,7 +12,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from layout import BuildDir, BuildError, run_main
@@ -73,40 +71,24 @@ def check_exports(build):
                 for _, name in ours if not OUR_NAME.match(name))
 
 
-def check_upstream(build, name, command, folder):
-    """Run one of CPython's checks; yield its output if it fails."""
-    environment = dict(os.environ, LD_LIBRARY_PATH=str(build.path))
-    status, text = output(build.path / "python", *command, cwd=folder, env=environment)
-    print(f"{name}: {'passed' if status == 0 else 'FAILED'}")
-    if status:
-        tail = "\n  ".join(text.splitlines()[-20:])
-        yield f"{name} failed:\n  {tail}"
-
-
 def check_smelly(build):
-    """Run smelly.py; not on builds whose options add symbols that it does not know."""
+    """Run smelly.py; yield its output if it fails.
+
+    Not on builds whose options add symbols that it does not know.
+    """
     options = (build.path / "configured").read_text()
     for option, what in (("--with-lto", "static data in the bitcode of a build with LTO"),
                          ("--with-address-sanitizer", "what AddressSanitizer adds")):
         if option in options:
             print(f"smelly.py: not run, it counts {what}")
-            return ()
-    script = build.src / "Tools/build/smelly.py"
-    return check_upstream(build, "smelly.py", [script], build.path)
-
-
-def check_stable_abi(build):
-    """Run stable_abi.py in a folder laid out as it expects: like a build inside the sources."""
-    if "#define Py_GIL_DISABLED 1" in (build.path / "pyconfig.h").read_text():
-        print("stable_abi.py: not run, the free-threaded build has no stable ABI")
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        view = Path(scratch)
-        (view / "Include").symlink_to(build.src / "Include")
-        for file in [build.path / "pyconfig.h", *build.path.glob("libpython*")]:
-            (view / file.name).symlink_to(file)
-        script = build.src / "Tools/build/stable_abi.py"
-        yield from check_upstream(build, "stable_abi.py", [script, "--all"], view)
+            return
+    environment = dict(os.environ, LD_LIBRARY_PATH=str(build.path))
+    status, text = output(build.path / "python", build.src / "Tools/build/smelly.py",
+                          cwd=build.path, env=environment)
+    print(f"smelly.py: {'passed' if status == 0 else 'FAILED'}")
+    if status:
+        tail = "\n  ".join(text.splitlines()[-20:])
+        yield f"smelly.py failed:\n  {tail}"
 
 
 def main():
@@ -116,8 +98,7 @@ def main():
     build = BuildDir(parser.parse_args().build_dir)
     if not (build.path / "python").exists():
         raise BuildError(f"there is no {build.path / 'python'}; run `make` first")
-    problems = [*check_needed(build), *check_exports(build), *check_smelly(build),
-                *check_stable_abi(build)]
+    problems = [*check_needed(build), *check_exports(build), *check_smelly(build)]
     for problem in problems:
         print(f"check_symbols.py: {problem}", file=sys.stderr)
     print("Symbols: " + (f"{len(problems)} problems" if problems else "OK"))
