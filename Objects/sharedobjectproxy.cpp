@@ -65,6 +65,7 @@ void disown_count([[maybe_unused]] PyObject *fresh)
 #endif
 }
 
+// The collector does not know it yet: what it knows, other threads may find and release.
 ProxyObject *new_proxy(Owner &here, SharedCell &cell)
 {
     ProxyObject *proxy = take_spare(here);
@@ -85,7 +86,6 @@ ProxyObject *new_proxy(Owner &here, SharedCell &cell)
     proxy->in_table = false;
     ::new (&proxy->has_scope) Flag;
     proxy->owner_id = cell.owner->interp_id;
-    PyObject_GC_Track(proxy);
     return proxy;
 }
 
@@ -121,6 +121,7 @@ PyObject *enter_in_table(Owner &here, ProxyObject *proxy)
             first = nullptr;
         }
         if (first == nullptr) {
+            PyObject_GC_Track(proxy);
             proxy->in_table = true;
             here.proxies.insert(*proxy);
             return reinterpret_cast<PyObject *>(proxy);
@@ -252,6 +253,9 @@ PyObject *wrap_cell(Owner &here, SharedCell &cell, Arming arming)
     }
     if (known != nullptr) {
         Py_DECREF(known);
+        if (proxy != nullptr) {
+            PyObject_GC_Track(proxy);
+        }
         return reinterpret_cast<PyObject *>(proxy);
     }
     return proxy == nullptr ? nullptr : enter_in_table(here, proxy);
