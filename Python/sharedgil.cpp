@@ -31,10 +31,10 @@ constinit thread_local bool patient = false;
 
 template <class Gil> bool can_be_taken(const Gil &gil)
 {
-    if constexpr (requires { gil.shared_word; }) {
+    if constexpr (requires { _PyShared_GIL_IsFree(&gil); }) {
         // Pairs with _PyShared_GIL_Take(), after which the release queue is looked at.
         fence_after_change();
-        return _Py_atomic_load_uintptr_relaxed(&gil.shared_word) == _PyShared_GIL_FREE;
+        return _PyShared_GIL_IsFree(&gil);
     }
     return false;
 }

@@ -64,6 +64,13 @@ _PyShared_GIL_Init(struct _gil_runtime_state *gil)
     gil->shared_waiting = 0;
 }
 
+/* Can it be taken by whoever comes first? */
+static inline int
+_PyShared_GIL_IsFree(const struct _gil_runtime_state *gil)
+{
+    return _Py_atomic_load_uintptr_relaxed(&gil->shared_word) == _PyShared_GIL_FREE;
+}
+
 /* How often a thread may see the GIL free and then lose the race for it. */
 #define _PyShared_GIL_MOST_RACES 8
 
@@ -78,7 +85,7 @@ extern int _PyShared_GIL_WaitBriefly(const struct _gil_runtime_state *gil);
 static inline int
 _PyShared_GIL_TryTake(struct _gil_runtime_state *gil, PyThreadState *tstate, uintptr_t stale)
 {
-    if (_Py_atomic_load_uintptr_relaxed(&gil->shared_word) != _PyShared_GIL_FREE) {
+    if (!_PyShared_GIL_IsFree(gil)) {
         return 0;
     }
     // Before: once it is the holder, others may set them anew.
