@@ -232,7 +232,7 @@ ANY = r'''
     sorted(itertools.islice($T, 9), key=repr)
     for_each(itertools.islice($T, 9))
     [(v, len($T)) for v, _ in zip($T, range(5))]
-    x, *y = itertools.islice($T, 9); x, y
+    p, *q = itertools.islice($T, 9); p, q
     operator.index($T)
     int($T)
     float($T)
