@@ -2,8 +2,7 @@
 """Run CPython's own configure in a build directory, if anything it depends on changed.
 
 It also writes BUILD/Modules/Setup.local, CPython's file for local additions to its
-Makefile and its table of builtin modules: there the fork says its name and declares
-its builtin module, without a patch.
+Makefile: there the fork says its name, without a patch.
 """
 
 import argparse
@@ -14,8 +13,6 @@ import subprocess
 from pathlib import Path
 
 from layout import BuildDir, BuildError, REPO, read_pin, run_main, write_if_changed
-
-BUILTIN_MODULES = {"_sharedobjects": "Modules/_sharedobjects.cpp"}
 
 
 def setup_local(fork_version):
@@ -30,9 +27,7 @@ def setup_local(fork_version):
         f"PYSHARED_BASE_SHA256={pin['sha256']}",
         f"GITTAG=echo Shared Python {fork_version} on CPython {pin['version']}",
         f"GITVERSION={revision}",
-        "# Our builtin modules; their code is in Python/pyshared.obj.",
     ]
-    lines += [name for name, source in BUILTIN_MODULES.items() if (REPO / source).exists()]
     return "\n".join(lines) + "\n"
 
 
