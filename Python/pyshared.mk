@@ -3,6 +3,10 @@
 #
 # Included by CPython's Makefile.  Python/pyshared.obj depends on nothing: under CMake it is there, and
 # up to date, before make begins.  Needs clang as CC, and libc++'s headers.
+#
+# The flags are those of CMakeLists.txt, but for warnings.  There, names of C++ are made local as well;
+# here they are hidden, which is enough for a program, not for linking Python's library into another
+# program in C++ that has the same names.
 
 PYSHARED_OBJECTS = $(patsubst $(srcdir)/%.cpp,%.cpp.o, \
 	$(wildcard $(srcdir)/Modules/*.cpp $(srcdir)/Objects/*.cpp $(srcdir)/Python/*.cpp))

@@ -6,6 +6,7 @@ with any Python from 3.9 on:  cd Tests && python3 -m unittest base_test
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO / "Tools" / "base"))
 
 import assemble             # noqa: E402
+import check_optional       # noqa: E402
 import check_patches        # noqa: E402
 import check_symbols        # noqa: E402
 import compare_tests        # noqa: E402
@@ -413,6 +415,38 @@ class CheckSymbolsTest(unittest.TestCase):
     def test_names_of_a_sanitizers_runtime_may_be_exported(self):
         self.assertEqual(self.exported("_ZN6__tsan10OnFinalizeEb",
                                        "_ZN7__ubsan31RegisterUndefinedBehaviorReportEv"), [])
+
+
+class CheckOptionalTest(TreeTest):
+    def database(self, *objects):
+        folder = self.build.path / "cmake"
+        folder.mkdir()
+        (folder / "compile_commands.json").write_text(json.dumps([
+            {"directory": "/b", "file": "a.cpp", "command": f"clang -O3 -o {name} -c a.cpp"}
+            for name in objects]))
+
+    def test_our_files_are_compiled_without_an_object(self):
+        self.database("CMakeFiles/pyshared_core.dir/a.o", "CMakeFiles/embed_test.dir/a.o")
+        self.assertEqual(check_optional.compilations(self.build),
+                         [("/b", ["clang", "-O3", "-fsyntax-only", "a.cpp"])])
+
+    def test_nothing_to_compile_is_an_error(self):
+        with self.assertRaisesRegex(BuildError, "there is no"):
+            check_optional.compilations(self.build)
+        self.database("CMakeFiles/embed_test.dir/a.o")
+        with self.assertRaisesRegex(BuildError, "nothing of our C"):
+            check_optional.compilations(self.build)
+
+    def test_headers_are_those_without_the_patch(self):
+        first, second = changed(l5="five"), changed(l5="five", l20="twenty")
+        (self.build.base / "Include").mkdir()
+        (self.build.base / "Include/a.h").write_bytes(text(LINES))
+        self.add_patch("0001-one.patch", "Include/a.h", text(LINES), first)
+        self.add_patch("0002-two.patch", "Include/a.h", first, second)
+        self.series("0001-one.patch", "0002-two.patch")
+        one, two = patchset.read_patches()
+        check_optional.headers_without(self.build, [one, two], one, self.repo)
+        self.assertEqual((self.repo / "Include-a.h").read_bytes(), changed(l20="twenty"))
 
 
 class CompareTestsTest(unittest.TestCase):

@@ -51,6 +51,8 @@ def compilations(build):
             command[output:output + 2] = ["-fsyntax-only"]
             command.remove("-c")
             found.append((entry["directory"], command))
+    if not found:
+        raise BuildError(f"{database} has nothing of our C++")
     return found
 
 
