@@ -12,16 +12,6 @@
 
 namespace pyshared {
 
-Ref take_at_home(ProxyObject &self, Owner &here)
-{
-    ProxyUse use(self);
-    if (!use || self.cell->owner != &here) {
-        return {};
-    }
-    self.armed.clear();
-    return live_object_of(*self.cell);
-}
-
 Home find_at_home(PyObject *proxy, Owner &here, Ref &object)
 {
     object = take_at_home(*as_proxy(proxy), here);

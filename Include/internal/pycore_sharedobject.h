@@ -36,7 +36,9 @@
    _PyShared_ReleaseHandle         crossinterp.c                      data is freed anywhere
    _PyShared_RaiseUnshareable      crossinterp.c                      why it does not cross
    _PyShared_LoadMethod            object.c                           proxy.method(...)
-   _PyShared_Callee, IsAtHome      bytecodes.c, specialize.c          proxy(...) in the owner
+   _PyShared_Callee                bytecodes.c                        proxy(...) in the owner
+   _PyShared_SPECIALIZE            specialize.c                       bytecode in the owner
+   _PyShared_MISS                  ceval_macros.h                     bytecode in the owner
    _PyShared_HasShape              object.c, abstract.c               honest answers
    _PyShared_PatternFlags          bytecodes.c                        match patterns
    _PyShared_GetOptionalAttr       object.c                           hasattr(), getattr()
@@ -59,6 +61,7 @@ extern "C" {
 #endif
 
 #include "cpython/sharedobject.h"
+#include "opcode_ids.h"
 #include "pycore_ceval.h"         // _Py_unset_eval_breaker_bit()
 #include "pycore_crossinterp.h"   // _PyXIData_t
 #include "pycore_interp.h"        // PyInterpreterState
@@ -249,10 +252,6 @@ extern int _PyShared_LoadMethod(PyThreadState *tstate, _PyStackRef *self,
                                 PyObject *text, _PyStackRef *method);
 extern PyTypeObject _PySharedName_Type;
 
-/* Is the object a proxy, and this its object's own interpreter?
-   Tstate: attached.  Errors: none. */
-extern int _PyShared_IsAtHome(PyObject *object);
-
 /* What CALL and CALL_KW call: in place of a proxy, in its object's own
    interpreter, the object.  The callee lies two before its arguments on the
    stack.  Tstate: attached.  Python: callbacks of weak references to the
@@ -266,6 +265,92 @@ _PyShared_Callee(_PyStackRef callee, _PyStackRef *arguments, int count)
                ? _PyShared_CalleeOfProxy(arguments, count)
                : callee;
 }
+
+/* Specialized bytecode, in the object's own interpreter */
+
+/* The object of a proxy that is used where the object lives; NULL elsewhere, or
+   if the proxy cannot be used.
+   Tstate: attached.  Refs: new.  Errors: none, no exception. */
+extern PyObject *_PyShared_TakeAtHome(PyObject *proxy);
+
+/* First thing in a function that specializes an instruction: given a proxy that
+   is at home, specialize for the object.  Such an instruction misses when it
+   meets the proxy; see _PyShared_MISS(). */
+#define _PyShared_SPECIALIZE(FUNCTION, OPERAND, ...)                           \
+    if (_PyShared_IsProxy(PyStackRef_AsPyObjectBorrow(OPERAND))) {             \
+        PyObject *object = _PyShared_TakeAtHome(                               \
+            PyStackRef_AsPyObjectBorrow(OPERAND));                             \
+        if (object != NULL) {                                                  \
+            FUNCTION(PyStackRef_FromPyObjectBorrow(object), __VA_ARGS__);      \
+            Py_DECREF(object);                                                 \
+            return;                                                            \
+        }                                                                      \
+    }
+
+/* A specialized instruction looks first at a proxy, which lies at `place` on the
+   stack.  If the object lives here, and the instruction would do the same with
+   it, it takes the proxy's place.  LOAD_ATTR must not have a name that is the
+   proxy's own, and what CALL and CALL_KW have above the callee must not be
+   proxies.
+   Tstate: attached.  Python: callbacks of weak references to the proxy.
+   Refs: the stack's.  Errors: none; false if the proxy stays. */
+extern int _PyShared_TakePlace(PyThreadState *tstate, _PyStackRef *place);
+extern int _PyShared_TakePlaceForName(PyThreadState *tstate, _PyStackRef *place,
+                                      struct _PyInterpreterFrame *frame, int oparg);
+extern int _PyShared_TakePlaceForCall(PyThreadState *tstate, _PyStackRef *place,
+                                      struct _PyInterpreterFrame *frame);
+
+static inline int
+_PyShared_TakePlaceFor(int family, PyThreadState *tstate, _PyStackRef *place,
+                       struct _PyInterpreterFrame *frame, int oparg)
+{
+    switch (family) {
+        case LOAD_ATTR:
+            return _PyShared_TakePlaceForName(tstate, place, frame, oparg);
+        case CALL:
+        case CALL_KW:
+            return _PyShared_TakePlaceForCall(tstate, place, frame);
+        default:
+            return _PyShared_TakePlace(tstate, place);
+    }
+}
+
+/* How far below the top of the stack it lies; 0 for families that have nothing to
+   do with proxies' objects. */
+#define _PyShared_PLACE_BINARY_OP       (oparg == NB_SUBSCR ? 2 : 0)
+#define _PyShared_PLACE_CALL            (oparg + 2)
+#define _PyShared_PLACE_CALL_KW         (oparg + 3)
+#define _PyShared_PLACE_COMPARE_OP      0
+#define _PyShared_PLACE_CONTAINS_OP     1
+#define _PyShared_PLACE_FOR_ITER        0
+#define _PyShared_PLACE_LOAD_ATTR       1
+#define _PyShared_PLACE_LOAD_GLOBAL     0
+#define _PyShared_PLACE_LOAD_SUPER_ATTR 0
+#define _PyShared_PLACE_RESUME          0
+#define _PyShared_PLACE_SEND            0
+#define _PyShared_PLACE_STORE_ATTR      1
+#define _PyShared_PLACE_STORE_SUBSCR    2
+#define _PyShared_PLACE_TO_BOOL         0
+#define _PyShared_PLACE_UNPACK_SEQUENCE 0
+
+/* In the evaluation loop, where a specialized instruction misses: if the object
+   takes a proxy's place the instruction is carried out again. */
+#define _PyShared_MISS(PLACE, FAMILY)                                          \
+    do {                                                                       \
+        if ((PLACE) != 0                                                       \
+            && _PyShared_IsProxy(PyStackRef_AsPyObjectBorrow(                  \
+                   stack_pointer[-(PLACE)])))                                  \
+        {                                                                      \
+            _PyFrame_SetStackPointer(frame, stack_pointer);                    \
+            int taken = _PyShared_TakePlaceFor(                                \
+                (FAMILY), tstate, &stack_pointer[-(PLACE)], frame, oparg);     \
+            stack_pointer = _PyFrame_GetStackPointer(frame);                   \
+            if (taken) {                                                       \
+                next_instr = frame->instr_ptr;                                 \
+                DISPATCH_SAME_OPARG();                                         \
+            }                                                                  \
+        }                                                                      \
+    } while (0)
 
 /* Honest answers of the one type that has every slot */
 

@@ -31,7 +31,15 @@ namespace pyshared {
 // Locks:  what live_object_of() takes.
 // Refs:   result new.
 // Errors: none; null means the proxy cannot be used, and has no exception set.
-[[nodiscard]] Ref take_at_home(ProxyObject &self, Owner &here);
+[[nodiscard]] inline Ref take_at_home(ProxyObject &self, Owner &here)
+{
+    BriefUse use(self);
+    if (!use || self.cell->owner != &here) {
+        return {};
+    }
+    self.armed.clear();
+    return live_object_of(*self.cell);
+}
 
 // The object of a proxy that is used where the object lives; null elsewhere, or if it cannot be used.
 // Tstate: attached.

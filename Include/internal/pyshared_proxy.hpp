@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 
 namespace pyshared {
 
@@ -184,6 +185,18 @@ private:
     ProxyObject &proxy_;
     const bool in_use_;
 };
+
+// The same while nothing runs in between and nothing is waited for: with the GIL the proxy cannot be
+// released meanwhile, so there is nothing to count.
+class [[nodiscard]] MomentaryUse final {
+public:
+    explicit MomentaryUse(ProxyObject &proxy) : unreleased_(!proxy.uses.released()) {}
+    explicit operator bool() const { return unreleased_; }
+
+private:
+    const bool unreleased_;
+};
+using BriefUse = std::conditional_t<kFreeThreaded, ProxyUse, MomentaryUse>;
 
 // Give up the proxy's hold (Doc/api.md, release()).
 // Tstate: attached to the proxy's interpreter.

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: PSF-2.0
-// What the bytecode that calls does with a proxy.
+// What bytecode does with a proxy.
 //
-// In its object's own interpreter the object takes the proxy's place on the stack, so that the call
-// goes on as if there were no proxy: specialized, and its frame inlined.  Elsewhere a method is not
-// loaded, but looked up and called in one crossing.
+// In its object's own interpreter the object takes the proxy's place on the stack, so that all goes on
+// as if there were no proxy: instructions are specialized for the object, and the frames of calls are
+// inlined.  Elsewhere a method is not loaded, but looked up and called in one crossing.
 //
 // Threads:  as for any object.
 // Locks:    what live_object_of() takes.
 // Python:   a proxy that goes away runs the callbacks of its weak references.
-// See:      LOAD_ATTR, CALL and CALL_KW in Python/bytecodes.c.
+// See:      LOAD_ATTR, CALL and CALL_KW in Python/bytecodes.c, UPDATE_MISS_STATS in ceval_macros.h.
 
 #include "pyshared_name.hpp"
 #include "pyshared_operation.hpp"
 
+#include "pycore_interpframe.h"
 #include "pycore_stackref.h"
 
 #include <algorithm>
@@ -21,11 +22,28 @@
 namespace pyshared {
 namespace {
 
-// Refs: steals the object.
-void put_in_place(_PyStackRef &place, Ref object)
+// Does the stack count as one that refers to the object?  LOAD_FAST_BORROW and constants do not.
+bool is_counted(_PyStackRef reference)
+{
+#ifdef Py_GIL_DISABLED
+    return !PyStackRef_IsDeferred(reference);
+#else
+    return PyStackRef_RefcountOnObject(reference);
+#endif
+}
+
+// Refs: steals the reference.  Returns 1.
+Py_NO_INLINE int close(_PyStackRef reference)
+{
+    PyStackRef_CLOSE(reference);
+    return 1;
+}
+
+// Refs: steals the object.  Returns 1.
+int put_in_place(_PyStackRef &place, Ref object)
 {
     _PyStackRef old = std::exchange(place, PyStackRef_FromPyObjectSteal(object.release()));
-    PyStackRef_CLOSE(old);
+    return is_counted(old) ? close(old) : 1;
 }
 
 bool is_proxy(_PyStackRef ref)
@@ -33,11 +51,21 @@ bool is_proxy(_PyStackRef ref)
     return !PyStackRef_IsNull(ref) && PySharedObjectProxy_Check(PyStackRef_AsPyObjectBorrow(ref));
 }
 
-// Some of these are the proxy's own: proxy_getattro() knows.
+// Some of these are the proxy's own: proxy_getattro() knows.  All of those are ASCII.
 bool is_special(PyObject *text)
 {
-    return PyUnicode_GET_LENGTH(text) > 1 && PyUnicode_READ_CHAR(text, 0) == '_'
-           && PyUnicode_READ_CHAR(text, 1) == '_';
+    if (!PyUnicode_IS_COMPACT_ASCII(text)) {
+        return false;
+    }
+    auto *characters = reinterpret_cast<const char *>(_PyASCIIObject_CAST(text) + 1);
+    return characters[0] == '_' && characters[1] == '_';
+}
+
+int take_place(PyThreadState *tstate, _PyStackRef &place)
+{
+    ProxyObject &proxy = *as_proxy(PyStackRef_AsPyObjectBorrow(place));
+    Ref object = take_at_home(proxy, *owner_of(tstate));
+    return object ? put_in_place(place, std::move(object)) : 0;
 }
 
 // As of any object that has an attribute loaded before it is called.
@@ -81,12 +109,6 @@ int _PyShared_LoadMethod(PyThreadState *tstate, _PyStackRef *self, PyObject *tex
     return load_attribute(self, text, method);
 }
 
-int _PyShared_IsAtHome(PyObject *object)
-{
-    return PySharedObjectProxy_Check(object)
-           && as_proxy(object)->owner_id == owner_of(_PyThreadState_GET())->interp_id;
-}
-
 // Arguments that are proxies are for proxy_vectorcall(), which gives the object what is at home.
 _PyStackRef _PyShared_CalleeOfProxy(_PyStackRef *arguments, int count)
 {
@@ -97,6 +119,28 @@ _PyStackRef _PyShared_CalleeOfProxy(_PyStackRef *arguments, int count)
         }
     }
     return callee;
+}
+
+PyObject *_PyShared_TakeAtHome(PyObject *proxy)
+{
+    return object_at_home(proxy).release();
+}
+
+int _PyShared_TakePlace(PyThreadState *tstate, _PyStackRef *place)
+{
+    return take_place(tstate, *place);
+}
+
+int _PyShared_TakePlaceForName(PyThreadState *tstate, _PyStackRef *place, _PyInterpreterFrame *frame,
+                               int oparg)
+{
+    PyObject *names = _PyFrame_GetCode(frame)->co_names;
+    return is_special(PyTuple_GET_ITEM(names, oparg >> 1)) ? 0 : take_place(tstate, *place);
+}
+
+int _PyShared_TakePlaceForCall(PyThreadState *tstate, _PyStackRef *place, _PyInterpreterFrame *frame)
+{
+    return std::any_of(place + 1, frame->stackpointer, is_proxy) ? 0 : take_place(tstate, *place);
 }
 
 }  // extern "C"
